@@ -1,6 +1,8 @@
 //! Commands of the nouns on the kit: `hq <noun> list`, `show`, `add`, `edit`, `remove`, and one for each operation.
 //! They are generated from the noun's field table and call its API.
 
+use std::path::Path;
+
 use clap::{Arg, ArgMatches, FromArgMatches, Subcommand};
 use serde_json::{Map, Value};
 
@@ -97,7 +99,13 @@ fn of_noun(noun: &'static Noun) -> clap::Command {
         if op.on == On::One {
             command = command.arg(which(noun));
         }
-        let arg = |field: &'static Field| argument(field, field.key == SOURCE);
+        let arg = |field: &'static Field| {
+            let arg = argument(field, field.key == SOURCE);
+            match op.file().filter(|_| field.key == SOURCE) {
+                Some(file) => arg.required_unless_present(option(file)),
+                None => arg,
+            }
+        };
         all.push(op.input.iter().fold(command, |command, field| command.arg(arg(field))));
     }
     if noun.acts.delete {
@@ -136,7 +144,9 @@ fn which(noun: &Noun) -> Arg {
 }
 
 fn entered(fields: &'static [Field], is_new: bool) -> impl Iterator<Item = &'static Field> {
-    fields.iter().filter(move |field| field.input.is_entered_when(is_new))
+    let is_asked = move |field: &&Field| field.input.is_entered_when(is_new);
+    // A file is no part of a JSON body.
+    fields.iter().filter(is_asked).filter(|field| field.file_kind().is_none())
 }
 
 /// Whether a field is the positional argument of `add`: the first required one.
@@ -169,6 +179,7 @@ fn argument(field: &'static Field, is_first: bool) -> Arg {
         InputKind::Day => "a day (2026-12-24), or none",
         InputKind::Moment => "a time (2026-12-24T14:30Z), or none",
         InputKind::Secret => "a line of standard input if -",
+        InputKind::File(_) => "a file of this machine",
         _ => "",
     };
     let words = [taken, field.input.about].into_iter().filter(|words| !words.is_empty());
@@ -247,6 +258,47 @@ fn body(
     Ok(Value::Object(body))
 }
 
+/// The request that sends a file of this machine: that of the option, or the source if HQ is on another machine, which
+/// cannot read it.
+fn upload(
+    op: &'static Op,
+    door: &Door,
+    at: &str,
+    matches: &ArgMatches,
+) -> Result<Option<Ask>, CommandError> {
+    let Some(file) = op.file() else { return Ok(None) };
+    let source = text(matches, SOURCE).filter(|_| matches!(door, Door::There(..)));
+    let (path, is_source) = match (text(matches, &option(file)), source) {
+        (Some(path), _) => (path, false),
+        (None, Some(source)) if Path::new(source).is_dir() => {
+            let text =
+                format!("{source} is a folder of this machine; send a .zip or .tar.gz of it");
+            return Err(CommandError::Failed(text));
+        }
+        (None, Some(source)) if Path::new(source).is_file() => (source, true),
+        _ => return Ok(None),
+    };
+    let unreadable =
+        |error: std::io::Error| CommandError::Failed(format!("couldn't read {path}: {error}"));
+    let most = file.file_kind().map_or(u64::MAX, |kind| kind.max_bytes);
+    if most < std::fs::metadata(path).map_err(unreadable)?.len() {
+        return Err(CommandError::Failed(format!("{path} is larger than {} MB", most >> 20)));
+    }
+    let content = std::fs::read(path).map_err(unreadable)?;
+    let name = Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    let mut params = vec![("name", name.as_deref())];
+    for field in entered(op.input, true).filter(|field| !is_source || field.key != SOURCE) {
+        match field.input.kind {
+            InputKind::Lines => {
+                let all = matches.get_many::<String>(&option(field)).into_iter().flatten();
+                params.extend(all.map(|one| (field.key, Some(one.as_str()))));
+            }
+            _ => params.push((field.key, text(matches, &option(field)))),
+        }
+    }
+    Ok(Some(Ask::file(format!("{at}{}", query(&params)), content)))
+}
+
 fn text<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m str> {
     matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
 }
@@ -287,7 +339,13 @@ pub async fn run(common: &Common, door: &Door, command: Command) -> Result<u8, C
         }
         "remove" => Ask::delete(one),
         name => match noun.op(name) {
-            Some(op) => Ask::post(format!("{one}/{name}"), &body(op.input, true, matches)?),
+            Some(op) => {
+                let at = format!("{one}/{name}");
+                match upload(op, door, &at, matches)? {
+                    Some(ask) => ask,
+                    None => Ask::post(at, &body(op.input, true, matches)?),
+                }
+            }
             None => return Err(CommandError::Failed(format!("there is no command {name}"))),
         },
     };

@@ -1,6 +1,7 @@
 //! Field tables: names, value types, reference targets and input rules of a noun's fields.
 
-use crate::input::{Input, InputKind, JsonKind, When};
+use crate::input::{Input, InputKind, When};
+use crate::{FileKind, JsonKind};
 
 /// The type of a field's values, which determines how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +164,21 @@ impl Field {
     #[must_use]
     pub const fn nested(key: &'static str, label: &'static str, kind: JsonKind) -> Self {
         Self::entered(key, label, InputKind::Json(kind))
+    }
+
+    /// An uploaded file, for operations.
+    #[must_use]
+    pub const fn upload(key: &'static str, label: &'static str, kind: FileKind) -> Self {
+        Self::entered(key, label, InputKind::File(kind))
+    }
+
+    /// The kind of file that the field takes; `None` if it takes other values.
+    #[must_use]
+    pub const fn file_kind(&self) -> Option<FileKind> {
+        match self.input.kind {
+            InputKind::File(kind) => Some(kind),
+            _ => None,
+        }
     }
 
     /// A read-only moment, such as the creation time.

@@ -8,7 +8,7 @@ use kernel::text::one_line;
 use kernel::{Assignee, Colour, Error, FieldError, Timestamp};
 use serde_json::{Map, Value, json};
 
-use crate::{Field, Fields, Names, mail_address};
+use crate::{Field, Fields, FileKind, JsonKind, Names, mail_address};
 
 /// Field values by key, as in the record's JSON. Absent fields stay unchanged; `null` clears a field.
 pub type Values = Map<String, Value>;
@@ -65,15 +65,8 @@ pub enum InputKind {
     Json(JsonKind),
     /// A list of texts of one line each: `Vec<String>` in the record, one per line in forms.
     Lines,
-}
-
-/// A JSON value with its own schema.
-#[derive(Clone, Copy, Debug)]
-pub struct JsonKind {
-    /// The JSON schema.
-    pub schema: fn() -> Value,
-    /// Validates a value. The error is a sentence.
-    pub check: fn(&Value) -> Result<(), String>,
+    /// An uploaded file. Used by operations, and never required.
+    File(FileKind),
 }
 
 /// When a field accepts input.
@@ -307,6 +300,12 @@ impl Field {
         let refused = |message: String| Unfit::Value(message);
         Ok(match input.kind {
             InputKind::Any => sent.clone(),
+            InputKind::File(_) => {
+                let key = self.key;
+                return Err(Unfit::Type(format!(
+                    "`{key}` is a file; send it as the body, as application/octet-stream"
+                )));
+            }
             InputKind::Flag => match sent.as_bool() {
                 Some(yes) => json!(yes),
                 None => {

@@ -12,6 +12,7 @@ mod cell;
 mod column;
 mod field;
 mod input;
+mod kinds;
 mod name;
 mod stored;
 mod value;
@@ -34,9 +35,8 @@ pub use column::{
     AgentsMay, Choice, Column, Kind, Look, MAX_LINE, MAX_LONG, Names, Stands, free_key, key_of,
 };
 pub use field::{Field, Meaning, Type};
-pub use input::{
-    Input, InputKind, JsonKind, Mode, NoNames, Values, When, read as read_input, shown,
-};
+pub use input::{Input, InputKind, Mode, NoNames, Values, When, read as read_input, shown};
+pub use kinds::{FileKind, JsonKind};
 pub use name::{folded, searched, tidied};
 pub use stored::{Stored, Writes};
 pub use value::{Decimal, FieldValue, Target, digits, plain_url};

@@ -17,7 +17,7 @@ use web::routes::{Doc, Guarded, Routes};
 
 use crate::names;
 use crate::records::{self, PageRequest, Reader};
-use crate::{Answers, Deleted, Noun, On, Op, OpCx, Reply, Run, schema};
+use crate::{Answers, Deleted, Noun, On, Op, OpCx, Reply, Run, schema, upload};
 
 /// Routes of a noun, relative to `/api/v1`.
 #[must_use]
@@ -45,7 +45,7 @@ pub fn routes(noun: &'static Noun) -> Routes {
     }
     for op in noun.ops {
         let place = if op.on == On::One { &one } else { &all };
-        let run = sync(op.can, move |cx| operate(noun, op, cx));
+        let run = upload::route(op, move |cx| operate(noun, op, cx));
         let doc = Arc::new(move || schema::op_doc(noun, op));
         routes = routes.post(format!("{place}/{}", op.name), run.doc_of(doc));
     }
@@ -160,7 +160,10 @@ fn operate(noun: &'static Noun, op: &'static Op, cx: &Cx) -> Result<Response, Fa
             })?)
         }
     };
-    let values = values(op.input, cx, Mode::Whole)?;
+    let values = match upload::of_request(op, cx, me.me)? {
+        Some(values) => values,
+        None => values(op.input, cx, Mode::Whole)?,
+    };
     noun.check_proof(&cx.who, op.name, &values)?;
     let prepared = prepare(noun, op, key.as_deref(), &values, &cx.ws)?;
     let reply = kept(cx, once, move |tx| {

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use entity::{Field, InputKind, Names, Values};
+use entity::{Field, Fields, InputKind, Names, Values};
 use jiff::civil::DateTime;
 use kernel::day::{self, Toward};
 use kernel::{Colour, FieldError, Hue, Timestamp};
@@ -11,13 +11,15 @@ use web::cx::Cx;
 use web::emoji;
 use web::parts::Choice;
 
+use crate::Op;
+
 /// Value of the "other colour" choice, and name of the field that holds it. A form has at most one colour field.
 const OTHER: &str = "own";
 
 /// Form values by control name.
 pub(crate) type FormValues = Vec<(String, String)>;
 
-fn text_in<'t>(form: &'t FormValues, name: &str) -> &'t str {
+pub(crate) fn text_in<'t>(form: &'t FormValues, name: &str) -> &'t str {
     form.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
 }
 
@@ -36,6 +38,8 @@ pub(crate) struct Control {
     hint: String,
     required: bool,
     choices: Vec<Choice>,
+    /// Endings of files.
+    accept: &'static str,
 }
 
 impl HtmlSafe for Control {}
@@ -44,6 +48,10 @@ impl Control {
     /// Returns `true` if a choice is required but none exists.
     pub fn is_hopeless(&self) -> bool {
         self.kind == "select" && self.required && self.choices.is_empty()
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.kind == "file"
     }
 }
 
@@ -95,6 +103,39 @@ pub(crate) fn filled(
             _ => {}
         }
         values.push((field.key.to_owned(), text));
+    }
+    values
+}
+
+/// Default values of a new form.
+pub(crate) fn usual(fields: &'static [Field]) -> FormValues {
+    let usual = |field: &Field| match field.input.usual {
+        "" => None,
+        usual => Some((field.key.to_owned(), usual.to_owned())),
+    };
+    fields.iter().filter_map(usual).collect()
+}
+
+/// Values of a linked form: those of the query for [`Op::links`], and default values.
+pub(crate) fn linked(op: &Op, cx: &Cx) -> FormValues {
+    let mut values = usual(op.input);
+    for key in op.links {
+        if let Some(value) = cx.query(key) {
+            values.retain(|(known, _)| known != key);
+            values.push(((*key).to_owned(), value));
+        }
+    }
+    values
+}
+
+/// Values of the form of an operation on a record: its own ones for [`Op::links`], and default values.
+pub(crate) fn of_record(op: &Op, record: Option<&Fields>) -> FormValues {
+    let mut values = usual(op.input);
+    for key in op.links {
+        let own = record.map(|record| entity::text_of(record, key)).unwrap_or_default();
+        if !own.is_empty() && values.iter().all(|(known, _)| known != key) {
+            values.push(((*key).to_owned(), own.to_owned()));
+        }
     }
     values
 }
@@ -151,9 +192,11 @@ pub(crate) fn controls(
             InputKind::Url => ("url", Vec::new()),
             InputKind::Email => ("email", Vec::new()),
             InputKind::Secret => ("password", Vec::new()),
+            InputKind::File(_) => ("file", Vec::new()),
             _ => ("text", Vec::new()),
         };
         let is_other = value == OTHER && kind == "colour";
+        let kept = value.split_once(' ').filter(|_| kind == "file");
         Control {
             kind,
             name: field.key,
@@ -164,9 +207,15 @@ pub(crate) fn controls(
             },
             error: if is_other { String::new() } else { error(field.key) },
             other_error: if is_other { error(field.key) } else { String::new() },
-            hint: web::form::sentence(input.about),
+            hint: match kept {
+                Some((_, name)) => {
+                    format!("“{name}” is uploaded. Choose another file to replace it.")
+                }
+                None => web::form::sentence(input.about),
+            },
             required: input.required,
             choices,
+            accept: field.file_kind().map_or("", |kind| kind.accept),
             value,
         }
     };
@@ -189,7 +238,7 @@ pub(crate) fn sent(
     cx: &Cx,
 ) -> Result<Map<String, Value>, FieldError> {
     let mut values = Map::new();
-    for field in entered(fields, is_new) {
+    for field in entered(fields, is_new).filter(|field| field.file_kind().is_none()) {
         let text = text_in(form, field.key);
         let value = match field.input.kind {
             InputKind::Emoji => {

@@ -18,6 +18,7 @@ mod records;
 pub mod registry;
 mod schema;
 mod tools;
+mod upload;
 
 use std::any::Any;
 
@@ -26,7 +27,7 @@ use features::deliverables::queries::diff::Line;
 use kernel::{Can, Error, ProblemKind, Via};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{Index, Read, StoreError, WriteTx};
+use store::{BlobId, Index, Read, StoreError, WriteTx};
 use web::session::{PROOF_REQUIRED, Person};
 
 pub use api::routes as api;
@@ -127,7 +128,12 @@ impl Noun {
         act: &str,
         values: &Values,
     ) -> Result<(), Error> {
-        if !self.proof.is_some_and(|needs| needs(act, Some(values))) {
+        let needs = |values| self.proof.is_some_and(|needs| needs(act, values));
+        let file = self.op(act).and_then(Op::file);
+        let has_file = file.is_some_and(|file| values.contains_key(file.key));
+        // A person who sends a file gives the proof that the form asks for. A token can't, and needs none for that.
+        let is_form = !matches!(who.via, Via::Token(_) | Via::Channel(_));
+        if !needs(Some(values)) && !(has_file && is_form && needs(None)) {
             return Ok(());
         }
         let refused = |code, text: &str| Error::new(ProblemKind::Forbidden, code, text);
@@ -368,6 +374,23 @@ pub struct Op {
     pub run: Run,
 }
 
+impl Op {
+    /// The field of its input that takes a file. There is at most one.
+    #[must_use]
+    pub fn file(&self) -> Option<&'static Field> {
+        self.input.iter().find(|field| field.file_kind().is_some())
+    }
+}
+
+/// An uploaded file. No record refers to its blob yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentFile {
+    pub name: String,
+    pub blob: BlobId,
+    /// In bytes.
+    pub size: u64,
+}
+
 /// For [`Op::guide`]: none.
 #[must_use]
 pub fn no_guide() -> Vec<(&'static str, &'static str)> {
@@ -477,6 +500,17 @@ impl OpCx<'_> {
     #[must_use]
     pub fn text(&self, key: &str) -> &str {
         entity::text_of(self.input, key)
+    }
+
+    /// The file of the input; `None` if none was sent.
+    #[must_use]
+    pub fn file(&self, key: &str) -> Option<SentFile> {
+        let file = self.input.get(key)?.as_object()?;
+        Some(SentFile {
+            name: entity::text_of(file, "name").to_owned(),
+            blob: entity::text_of(file, "blob").parse().ok()?,
+            size: file.get("size").and_then(Value::as_u64).unwrap_or(0),
+        })
     }
 
     /// A boolean of the input; `false` if absent.

@@ -24,7 +24,7 @@ use crate::leave;
 use crate::names::{self, for_fields};
 use crate::parts::{Detail, choices_of_people, choices_of_records, detail};
 use crate::records::{self, PageRequest, Reader};
-use crate::{Answers, Group, Noun, On, Op, OpCx, Page, Reply, Row, api};
+use crate::{Answers, Group, Noun, On, Op, OpCx, Page, Reply, Row, api, upload};
 
 /// Maximum number of rows.
 const ROWS: usize = 200;
@@ -51,7 +51,7 @@ pub fn routes(noun: &'static Noun) -> Routes {
             On::One => format!("{one}/{}", op.name),
             On::All => format!("{here}/all/{}", op.name),
         };
-        routes = routes.post(place, sync(op.can, move |cx| operate(noun, page, op, cx)));
+        routes = routes.post(place, upload::route(op, move |cx| operate(noun, page, op, cx)));
     }
     routes
 }
@@ -76,6 +76,7 @@ struct OpForm {
     /// Titles with instructions.
     guide: Vec<(String, SafeHtml)>,
     controls: Vec<Control>,
+    has_file: bool,
 }
 
 struct Form {
@@ -286,7 +287,7 @@ fn own_form(
     let values = match (&state.form, &shown) {
         (Some(values), _) if is_own => values.clone(),
         (_, Some(shown)) => form::filled(fields, &shown.record, &*names, cx),
-        _ => usual(fields),
+        _ => form::usual(fields),
     };
     let wrong: &[FieldError] = if is_own { &state.wrong } else { &[] };
     let ops = match (&state.key, &id) {
@@ -333,44 +334,11 @@ fn own_form(
     })
 }
 
-/// Default values of a new form.
-fn usual(fields: &'static [entity::Field]) -> FormValues {
-    let usual = |field: &entity::Field| match field.input.usual {
-        "" => None,
-        usual => Some((field.key.to_owned(), usual.to_owned())),
-    };
-    fields.iter().filter_map(usual).collect()
-}
-
 fn guide(op: &Op) -> Vec<(String, SafeHtml)> {
     let part = |(title, text): (&str, &str)| {
         (kernel::text::capitalized(title), md::render(text, &|_| None))
     };
     (op.guide)().into_iter().map(part).collect()
-}
-
-/// Values of a linked form: those of the query for [`Op::links`], and default values.
-fn linked(op: &Op, cx: &Cx) -> FormValues {
-    let mut values = usual(op.input);
-    for key in op.links {
-        if let Some(value) = cx.query(key) {
-            values.retain(|(known, _)| known != key);
-            values.push(((*key).to_owned(), value));
-        }
-    }
-    values
-}
-
-/// Values of the form of an operation on a record: its own ones for [`Op::links`], and default values.
-fn of_record(op: &Op, record: Option<&Fields>) -> FormValues {
-    let mut values = usual(op.input);
-    for key in op.links {
-        let own = record.map(|record| entity::text_of(record, key)).unwrap_or_default();
-        if !own.is_empty() && values.iter().all(|(known, _)| known != key) {
-            values.push(((*key).to_owned(), own.to_owned()));
-        }
-    }
-    values
 }
 
 fn op_forms(
@@ -395,8 +363,8 @@ fn op_forms(
         // A link may choose the operation and fill its fields in.
         let is_linked = cx.query("op").as_deref() == Some(op.name);
         let values = values.unwrap_or_else(|| match is_linked {
-            true => linked(op, cx),
-            false => of_record(op, record),
+            true => form::linked(op, cx),
+            false => form::of_record(op, record),
         });
         let wrong: &[FieldError] = if was_sent { &state.wrong } else { &[] };
         let controls = form::controls(op.input, true, &values, wrong, &offers);
@@ -415,6 +383,7 @@ fn op_forms(
             },
             summary: if was_sent { state.summary.clone() } else { String::new() },
             guide: guide(op),
+            has_file: controls.iter().any(Control::is_file),
             controls,
         });
     }
@@ -542,7 +511,7 @@ fn operate(
     if let Some((reply, title)) = cx.read(|read| once.answered::<(Reply, String)>(read))? {
         return Ok(go_home(noun, cx, &message(op, &reply, &title)));
     }
-    let (form, rev) = (cx.form(), cx.rev()?);
+    let (mut form, rev) = (cx.form(), cx.rev()?);
     let key = match op.on {
         On::One => Some(key(noun, cx)?),
         On::All => None,
@@ -550,7 +519,8 @@ fn operate(
     let at = key.clone();
     let me = reader(cx);
     let run = || -> Result<(Reply, String), Error> {
-        let values = values(op.input, true, &form, cx, Mode::Whole)?;
+        let values = values(op.input, true, &form, cx, Mode::Whole);
+        let values = upload::joined(values, upload::of_form(op, &form, cx))?;
         noun.check_proof(&cx.who, op.name, &values)?;
         if let Some(key) = &at {
             // The person decided by the record that the page showed.
@@ -576,6 +546,7 @@ fn operate(
         }
         Ok((reply, title)) => Ok(go_home(noun, cx, &message(op, &reply, &title))),
         Err(error) => {
+            upload::keep(op, &mut form, cx, &error);
             let op = Some(op.name);
             let state = State { key, form: Some(form), op, ..State::default() };
             refused(noun, page, cx, state, error)

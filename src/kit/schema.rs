@@ -19,7 +19,9 @@ pub(crate) enum For {
 pub(crate) fn body(fields: &'static [Field], purpose: For) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     let is_new = purpose == For::Create;
-    for field in fields.iter().filter(|field| field.input.is_entered_when(is_new)) {
+    let is_sent = |field: &&Field| field.input.is_entered_when(is_new);
+    // A file is not part of a JSON body.
+    for field in fields.iter().filter(is_sent).filter(|field| field.file_kind().is_none()) {
         let is_required = field.input.required && purpose == For::Create;
         let nullable = field.input.takes_null() && (!is_new || field.input.optional);
         properties.insert(field.key.to_owned(), field.schema(nullable));
@@ -116,7 +118,14 @@ pub(crate) fn delete_doc(noun: &'static Noun) -> Doc {
 }
 
 pub(crate) fn op_doc(noun: &'static Noun, op: &'static Op) -> Doc {
-    let doc = Doc::new(op.about).body_of(body(op.input, For::Create));
+    let mut doc = Doc::new(op.about).body_of(body(op.input, For::Create));
+    if op.file().is_some() {
+        let mut query = body(op.input, For::Create);
+        let about = "name of the file, if the body is one";
+        query["properties"]["name"] = json!({ "type": "string", "description": about });
+        query["required"] = json!([]);
+        doc = doc.query_of(query).or_file();
+    }
     match op.answers {
         Answers::Record => doc.returns_of(record(noun, false)),
         Answers::Json(schema) => doc.returns_of(schema()),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use kernel::Can;
 use web::extract::Json;
 use web::routes::{Doc, Mounted, Needs, Routes};
+use web::upload::BYTES;
 
 /// Media type of an event stream.
 const STREAM: &str = "text/event-stream";
@@ -126,7 +127,10 @@ fn operation(route: &Mounted, doc: &Doc) -> Value {
         "responses": answers(route, doc),
     });
     if let Some(body) = &doc.body {
-        let content = json!({ "application/json": { "schema": body } });
+        let mut content = json!({ "application/json": { "schema": body } });
+        if doc.takes_file {
+            content[BYTES] = json!({ "schema": { "type": "string", "format": "binary" } });
+        }
         let required = body["required"].as_array().is_some_and(|names| !names.is_empty());
         operation["requestBody"] = json!({ "required": required, "content": content });
     }
@@ -179,7 +183,7 @@ fn answer(doc: &Doc) -> Value {
     for media in &doc.media {
         let schema = match *media {
             "application/json" => json!({ "type": "object" }),
-            "application/octet-stream" => json!({ "type": "string", "format": "binary" }),
+            BYTES => json!({ "type": "string", "format": "binary" }),
             _ => json!({ "type": "string" }),
         };
         content.insert((*media).to_owned(), json!({ "schema": schema }));

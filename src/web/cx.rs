@@ -3,7 +3,8 @@
 //! blocking threads, short reads on the worker thread. All such routes share one future type, so a handler compiles to
 //! one function.
 //!
-//! Handlers of sockets, streams, uploads and calls to other services stay asynchronous.
+//! Routes of [`sync_with_file`] also take a file, which is stored before the handler runs. Handlers of sockets, streams,
+//! other uploads and calls to other services stay asynchronous.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,9 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
 use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use kernel::{Can, FieldError, ProblemKind};
@@ -28,10 +30,11 @@ use crate::error::{ApiError, Failure, PageError};
 use crate::etag::IfMatch;
 use crate::extract;
 use crate::hx::Hx;
-use crate::idempotency::{Once, form_key};
+use crate::idempotency::{Once, OnceFile, form_key};
 use crate::routes::{Guarded, is_api};
 use crate::session::{Person, extension, shell};
 use crate::shell::Shell;
+use crate::upload::{self, Arrived, FormFile};
 use app::{App, Ws};
 
 /// Limits the number of concurrent synchronous handlers. Streams and asynchronous handlers are not affected. 256 is
@@ -55,7 +58,9 @@ pub struct Cx {
     pub hx: Hx,
     parts: Parts,
     params: Vec<String>,
+    /// A form with a file is here without the file, as any other form.
     body: Bytes,
+    file: FormFile,
     runtime: Handle,
 }
 
@@ -87,12 +92,25 @@ impl Cx {
         fields.into_iter().collect()
     }
 
+    /// The uploaded file, or why it was not saved. Only routes of [`sync_with_file`] have one, and API routes reject a
+    /// request whose file is not saved.
+    ///
+    /// # Errors
+    /// The file is too large, or the disk is full.
+    pub fn file(&self) -> Result<Option<&Arrived>, &Failure> {
+        self.file.as_ref().map(Result::as_ref).transpose()
+    }
+
     /// A query parameter. The last of several with the same name wins.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
-        let query = self.parts.uri.query().unwrap_or_default();
-        let all = url::form_urlencoded::parse(query.as_bytes());
-        all.filter(|(known, _)| known == name).map(|(_, value)| value.into_owned()).last()
+        self.query_all(name).pop()
+    }
+
+    /// All query parameters with this name.
+    #[must_use]
+    pub fn query_all(&self, name: &str) -> Vec<String> {
+        query_all(&self.parts, name)
     }
 
     /// Rejects unknown query parameters.
@@ -139,12 +157,19 @@ impl Cx {
     /// # Errors
     /// When the key is invalid.
     pub fn once(&self) -> Result<Once, Failure> {
+        let blob = self.file().ok().flatten().map(|file| file.blob);
         if is_api(self.place()) {
-            return Once::of_parts(&self.parts).map_err(|error| error.0);
+            let once = match blob {
+                None => Once::of_parts(&self.parts),
+                Some(blob) => OnceFile::of_parts(&self.parts).map(|once| once.with(blob)),
+            };
+            return once.map_err(|error| error.0);
         }
         let content = String::from_utf8_lossy(&self.body);
         let key = form_key(&self.body);
-        Ok(Once::of_form(&self.who, self.place(), &key, &[content.as_ref()]))
+        let blob = blob.map(|blob| blob.to_string());
+        let content: Vec<&str> = [&*content].into_iter().chain(blob.as_deref()).collect();
+        Ok(Once::of_form(&self.who, self.place(), &key, &content))
     }
 
     /// The shell of a page of this request.
@@ -179,6 +204,12 @@ impl Cx {
     }
 }
 
+fn query_all(parts: &Parts, name: &str) -> Vec<String> {
+    let query = parts.uri.query().unwrap_or_default();
+    let all = url::form_urlencoded::parse(query.as_bytes());
+    all.filter(|(known, _)| known == name).map(|(_, value)| value.into_owned()).collect()
+}
+
 /// A synchronous handler.
 pub type CxHandler = dyn Fn(&Cx) -> Result<Response, Failure> + Send + Sync;
 
@@ -187,13 +218,29 @@ pub fn sync(
     can: Can,
     run: impl Fn(&Cx) -> Result<Response, Failure> + Send + Sync + 'static,
 ) -> Guarded {
-    let route = Arc::new(Route { run: Box::new(run), hops: AtomicU32::new(0) });
+    guarded(can, None, Box::new(run))
+}
+
+/// Like [`sync`], for a route that also takes a file of at most `max_bytes` and of the server's limit: as the part of a
+/// form, or as the body of an API request ([`upload::BYTES`]) whose query has the file's `name` and the other fields.
+pub fn sync_with_file(
+    can: Can,
+    max_bytes: u64,
+    run: impl Fn(&Cx) -> Result<Response, Failure> + Send + Sync + 'static,
+) -> Guarded {
+    guarded(can, Some(max_bytes), Box::new(run))
+}
+
+fn guarded(can: Can, max_file: Option<u64>, run: Box<CxHandler>) -> Guarded {
+    let route = Arc::new(Route { run, max_file, hops: AtomicU32::new(0) });
     Guarded::of(can, move |request, app| Box::pin(dispatch(Arc::clone(&route), request, app)))
 }
 
 /// A handler, and how many of its next reads leave the worker thread.
 struct Route {
     run: Box<CxHandler>,
+    /// Maximum size of a file in bytes; `None` if the route takes none.
+    max_file: Option<u64>,
     hops: AtomicU32,
 }
 
@@ -218,7 +265,7 @@ impl Route {
 
 async fn dispatch(route: Arc<Route>, request: Request, app: App) -> Response {
     let api = is_api(request.uri().path());
-    let answer = match prepared(request, app).await {
+    let answer = match prepared(request, app, route.max_file).await {
         Ok(cx) if route.is_short(&cx) => route.inline(&cx),
         Ok(cx) => hop(route, cx).await,
         Err(failure) => Err(failure),
@@ -230,7 +277,7 @@ async fn dispatch(route: Arc<Route>, request: Request, app: App) -> Response {
     }
 }
 
-async fn prepared(request: Request, app: App) -> Result<Cx, Failure> {
+async fn prepared(request: Request, app: App, max_file: Option<u64>) -> Result<Cx, Failure> {
     let (mut parts, body) = request.into_parts();
     // ok: without parameters, `Cx::path` returns `not_found`.
     let params = match RawPathParams::from_request_parts(&mut parts, &()).await {
@@ -244,23 +291,61 @@ async fn prepared(request: Request, app: App) -> Result<Cx, Failure> {
     let Ok(hx) = Hx::from_request_parts(&mut parts, &()).await;
     let (ws, who) = (extension::<Ws>(&parts), extension::<Person>(&parts));
     let (ws, who) = (ws.map_err(|error| error.0)?, who.map_err(|error| error.0)?);
-    let body = match parts.method {
-        Method::GET | Method::HEAD => Bytes::new(),
-        _ => {
-            // The limit of the body is in the extensions.
-            let mut whole = Request::new(body);
-            whole.headers_mut().clone_from(&parts.headers);
-            *whole.extensions_mut() = parts.extensions.clone();
-            let sent = extract::body(whole, &()).await.map_err(|error| error.0)?;
-            let is_form = !is_api(parts.uri.path());
-            let rest = match is_form.then(|| appearance::as_drawn(&sent)) {
-                Some(Cow::Owned(rest)) => Some(rest),
-                _ => None,
-            };
-            rest.map_or(sent, Bytes::from)
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    let (body, file) = match max_file.filter(|_| !is_read && has_file(&parts)) {
+        Some(most) => {
+            let most = most.min(app.config.limits.upload_bytes());
+            // On the heap: all routes share the type of this future, and few take files.
+            Box::pin(with_file(&ws, &parts, body, most)).await?
         }
+        None if is_read => (Bytes::new(), None),
+        None => (whole(&parts, body).await?, None),
     };
-    Ok(Cx { app, ws, who, hx, parts, params, body, runtime: Handle::current() })
+    Ok(Cx { app, ws, who, hx, parts, params, body, file, runtime: Handle::current() })
+}
+
+/// The body of a request without a file.
+async fn whole(parts: &Parts, body: Body) -> Result<Bytes, Failure> {
+    // The limit of the body is in the extensions.
+    let mut request = Request::new(body);
+    request.headers_mut().clone_from(&parts.headers);
+    *request.extensions_mut() = parts.extensions.clone();
+    let sent = extract::body(request, &()).await.map_err(|error| error.0)?;
+    let is_form = !is_api(parts.uri.path());
+    let rest = match is_form.then(|| appearance::as_drawn(&sent)) {
+        Some(Cow::Owned(rest)) => Some(rest),
+        _ => None,
+    };
+    Ok(rest.map_or(sent, Bytes::from))
+}
+
+/// Whether the body may contain a file.
+fn has_file(parts: &Parts) -> bool {
+    let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| match is_api(parts.uri.path()) {
+        true => kind == upload::BYTES,
+        false => kind.to_ascii_lowercase().starts_with("multipart/form-data"),
+    })
+}
+
+/// Stores the file of a request. Returns the other fields of a form in the encoding of forms without files.
+async fn with_file(
+    ws: &Ws,
+    parts: &Parts,
+    body: Body,
+    most: u64,
+) -> Result<(Bytes, FormFile), Failure> {
+    let sent = (&parts.headers, body);
+    if is_api(parts.uri.path()) {
+        let name = query_all(parts, "name").pop().unwrap_or_default();
+        let file = upload::body(ws, sent, &name, most).await.map_err(|error| error.0)?;
+        return Ok((Bytes::new(), Some(Ok(file))));
+    }
+    let form = upload::form_with_file(ws, sent, most).await;
+    let (fields, file) = form.map_err(|error| error.0)?;
+    let mut encoded = url::form_urlencoded::Serializer::new(String::new());
+    encoded.extend_pairs(fields);
+    Ok((Bytes::from(encoded.finish()), file))
 }
 
 /// Runs a handler on a blocking thread. A panic becomes an internal error.

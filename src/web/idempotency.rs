@@ -25,6 +25,7 @@ use crate::error::{ApiError, Failure, PageError};
 use crate::extract;
 use crate::routes::is_api;
 use crate::session::Person;
+use crate::upload;
 use kernel::{AccountId, ProblemKind, Via};
 use store::once::{self, OnceKey};
 use store::{BlobId, Read, StoreError, WriteTx};
@@ -183,6 +184,11 @@ pub(crate) fn form_key(body: &[u8]) -> String {
 pub struct OnceFile(Option<(String, Keyed)>);
 
 impl OnceFile {
+    /// For an API request.
+    pub(crate) fn of_parts(parts: &Parts) -> Result<Self, PageError> {
+        known(parts).map(Self)
+    }
+
     /// Completes the key with a stored blob.
     #[must_use]
     pub fn with(self, blob: BlobId) -> Once {
@@ -211,7 +217,7 @@ impl OnceFile {
 impl<S: Send + Sync> FromRequestParts<S> for OnceFile {
     type Rejection = PageError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
-        known(parts).map(Self)
+        Self::of_parts(parts)
     }
 }
 
@@ -271,7 +277,7 @@ pub async fn digest(request: Request, next: Next) -> Response {
         }
     }
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    if kind == Some("application/octet-stream") || uri.path().starts_with(LARGE) {
+    if kind == Some(upload::BYTES) || uri.path().starts_with(LARGE) {
         parts.extensions.insert(Keyed { key, digest: Digested::AllButBody(hash) });
         return next.run(Request::from_parts(parts, body)).await;
     }

@@ -45,6 +45,8 @@ pub struct Doc {
     pub status: u16,
     /// Additional media types of a success.
     pub media: Vec<&'static str>,
+    /// Whether the body may be a file instead, of any type.
+    pub takes_file: bool,
     /// Whether the route honours `If-Match`.
     pub if_match: bool,
     /// Why the route does not support `Idempotency-Key`.
@@ -103,6 +105,13 @@ impl Doc {
     #[must_use]
     pub fn media(mut self, media: &'static str) -> Self {
         self.media.push(media);
+        self
+    }
+
+    /// Declares that the body may be a file, with the other fields in the query.
+    #[must_use]
+    pub fn or_file(mut self) -> Self {
+        self.takes_file = true;
         self
     }
 

@@ -15,12 +15,16 @@ use kernel::ProblemKind;
 use store::BlobId;
 use store::blob::Upload;
 
+/// Media type of a body that is a file.
+pub const BYTES: &str = "application/octet-stream";
 /// Write buffer size in bytes.
 const PIECE: usize = 256 * 1024;
 /// Maximum number of bytes of a rejected body that are read and discarded.
 const DRAINED: usize = 4 * 1024 * 1024;
 /// Maximum size of a form without its files, in bytes.
 const FRAME: u64 = 256 * 1024;
+/// Maximum number of bytes of a rejected file that are read and discarded to reach the fields after it.
+const SKIPPED: usize = 64 * 1024 * 1024;
 
 /// A received file on disk. No record refers to it yet.
 #[derive(Clone, Debug)]
@@ -143,13 +147,91 @@ async fn parts_of(
                 format!("you can upload at most {most} files at once; upload the rest afterwards");
             return Err(PageError(Failure::new(ProblemKind::Invalid, "too_many_files", text)));
         }
-        let mut arriving = Arriving::begin(ws, limit).await?;
-        while let Some(piece) = form.piece().await.map_err(refused)? {
-            arriving.take(&piece).await?;
-        }
-        all.push(arriving.finish(&name).await?);
+        all.push(file_of(ws, form, &name, limit).await?);
     }
     Ok((fields, all))
+}
+
+/// The file of a form; the failure of one that could not be saved.
+pub type FormFile = Option<Result<Arrived, Failure>>;
+
+/// Receives the fields of a form and its first file. A file that is too large, or for which the disk has no room, does
+/// not reject the form, so that it can be redisplayed with its fields.
+///
+/// # Errors
+/// When the form is malformed or cut off.
+pub async fn form_with_file(
+    ws: &Ws,
+    (headers, body): (&HeaderMap, Body),
+    limit: u64,
+) -> Result<(Fields, FormFile), PageError> {
+    let mut form = Multipart::new(headers, body).map_err(refused)?;
+    let arrived = fields_and_file(ws, &mut form, limit).await;
+    if arrived.is_err() {
+        drain(form.rest_of_body()).await;
+    }
+    arrived
+}
+
+async fn fields_and_file(
+    ws: &Ws,
+    form: &mut Multipart,
+    limit: u64,
+) -> Result<(Fields, FormFile), PageError> {
+    let (mut fields, mut file) = (Vec::new(), None);
+    let mut room = usize::try_from(FRAME).unwrap_or(usize::MAX);
+    while let Some(part) = form.part().await.map_err(refused)? {
+        let Some(name) = part.file else {
+            let value = value_of(form, &mut room).await?;
+            if !appearance::is_drawn(&part.name, &value) {
+                fields.push((part.name, value));
+            }
+            continue;
+        };
+        // An empty file input sends a file without a name.
+        if name.is_empty() || file.is_some() {
+            continue;
+        }
+        match file_of(ws, form, &name, limit).await {
+            Ok(arrived) => file = Some(Ok(arrived)),
+            Err(PageError(failure))
+                if matches!(failure.kind, ProblemKind::TooLarge | ProblemKind::Full) =>
+            {
+                file = Some(Err(failure));
+                if !skip(form).await? {
+                    break;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((fields, file))
+}
+
+/// Receives the current part as a file.
+async fn file_of(
+    ws: &Ws,
+    form: &mut Multipart,
+    name: &str,
+    limit: u64,
+) -> Result<Arrived, PageError> {
+    let mut arriving = Arriving::begin(ws, limit).await?;
+    while let Some(piece) = form.piece().await.map_err(refused)? {
+        arriving.take(&piece).await?;
+    }
+    arriving.finish(name).await
+}
+
+/// Discards the rest of the current part. Returns `false` if it is too long for that.
+async fn skip(form: &mut Multipart) -> Result<bool, PageError> {
+    let mut left = SKIPPED;
+    while let Some(piece) = form.piece().await.map_err(refused)? {
+        match left.checked_sub(piece.len()) {
+            Some(less) => left = less,
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// Reads the value of a non-file field. `room` is the remaining size of all such fields.

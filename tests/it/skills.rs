@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -26,6 +27,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 const SKILLS: &str = "/api/v1/skills";
+const PAGE: &str = "/w/marlow-cargo/settings/skills";
+const BYTES: &str = "application/octet-stream";
 
 /// Opens this machine to requests.
 struct Here;
@@ -58,12 +61,16 @@ fn skill_md(name: &str, about: &str, body: &str) -> String {
 }
 
 async fn scene() -> Scene {
+    scene_with(Setup::default()).await
+}
+
+async fn scene_with(setup: Setup) -> Scene {
     let http = ClientParts {
         resolver: Arc::new(Here),
         exceptions: Arc::new(Here),
         ..ClientParts::default()
     };
-    let office = Office::with(Setup::default().http(http), Wire::OpenaiChat, "mock").await;
+    let office = Office::with(setup.http(http), Wire::OpenaiChat, "mock").await;
     let folder = tempfile::tempdir().expect("a folder");
     office.hq.prove().await;
     let owner = office.hq.owner();
@@ -84,6 +91,28 @@ impl Scene {
 
     async fn install(&self, source: &str) -> Reply {
         self.owner.post(&format!("{SKILLS}/install"), &json!({ "source": source })).await
+    }
+
+    /// Submits a form with a file as a browser does: in the order of its controls.
+    async fn upload(
+        &self,
+        who: &Person,
+        op: &str,
+        (name, content): (&str, &[u8]),
+        fields: &[(&str, &str)],
+    ) -> Reply {
+        let head = |name: &str, more: &str| {
+            format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n")
+        };
+        let file = format!("; filename=\"{name}\"\r\nContent-Type: {BYTES}");
+        let mut body = head("archive", &file).into_bytes();
+        body.extend_from_slice(content);
+        for (name, value) in fields {
+            body.extend_from_slice(format!("\r\n{}{value}", head(name, "")).as_bytes());
+        }
+        body.extend_from_slice(b"\r\n--x--\r\n");
+        let kind = "multipart/form-data; boundary=x";
+        who.bytes("POST", &format!("{PAGE}/{op}"), kind, body).await
     }
 
     async fn installed(&self, name: &str) -> Value {
@@ -302,6 +331,124 @@ async fn archives_and_sites_are_sources_and_hostile_archives_are_refused() {
     let names: Vec<&str> =
         all["skills"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
     assert!(["csv", "mail", "tgz"].iter().all(|name| names.contains(name)), "{all}");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_uploaded_archive_waits_for_a_person_and_is_updated_by_another() {
+    let scene = scene().await;
+    let page = scene.owner.get(PAGE).await;
+    let form = "form[action$='/all/install']";
+    assert_eq!(page.attr(form, "enctype"), "multipart/form-data", "{}", page.text);
+    assert_eq!(page.attr(&format!("{form} #f-archive"), "type"), "file", "{}", page.text);
+    let first = zip_of(&[("csv/SKILL.md", &skill_md("csv", "Clean tables", "Sort first."))]);
+    let fields = [("source", ""), ("skill", ""), ("agents", ""), ("once", "once-1")];
+    for _ in 0..2 {
+        let sent = scene.upload(&scene.owner, "all/install", ("csv.zip", &first), &fields).await;
+        assert_eq!(sent.location(), Some(PAGE), "{}", sent.text);
+    }
+    let made = scene.shown("csv").await;
+    assert_eq!((&made["state"], &made["source"]), (&json!("waiting"), &json!("")), "{made}");
+    let review = scene.op("csv", "review", json!({})).await.json()["message"].to_string();
+    assert!(review.contains("From an uploaded archive"), "{review}");
+    scene.approve("csv").await;
+    let none = scene.op("csv", "update", json!({})).await;
+    assert_eq!(none.json()["code"], "skill_without_source", "{}", none.text);
+
+    let second = zip_of(&[("SKILL.md", &skill_md("csv", "Clean tables", "Sort last."))]);
+    let update = format!("{}/update", made["id"].as_str().expect("an id"));
+    let sent = scene.upload(&scene.owner, &update, ("csv.zip", &second), &[]).await;
+    assert_eq!(sent.location(), Some(PAGE), "{}", sent.text);
+    assert_eq!(scene.state("csv").await, "update");
+    scene.office.hq.advance(Duration::from_secs(11 * 60)).await;
+    let unproved = scene.upload(&scene.owner, "all/install", ("csv.zip", &first), &[]).await;
+    let asks = unproved.location().is_some_and(|at| at.contains("/settings/prove"));
+    assert!(asks, "{:?} {}", unproved.location(), unproved.text);
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejected_upload_says_why_at_its_field_and_nothing_else_is_lost() {
+    let scene = scene_with(Setup::default().config(|config| config.limits.upload_mb = 1)).await;
+    let plain = zip_of(&[("readme.md", "No skill.")]);
+    let large = vec![b'x'; 3 << 20];
+    for (name, content, says) in [
+        ("notes.pdf", &b"%PDF-1.7"[..], "neither a .zip nor a .tar.gz"),
+        ("csv.zip", &b""[..], "The file is empty"),
+        ("csv.zip", &plain[..], "There is no SKILL.md"),
+        ("csv.zip", &large[..], "at most 1 MB"),
+        ("", &b""[..], ""),
+    ] {
+        let fields = [("source", ""), ("skill", "csv"), ("agents", "")];
+        let page = scene.upload(&scene.owner, "all/install", (name, content), &fields).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}: {}", page.text);
+        assert!(page.text_of("#f-archive-says").contains(says), "{says}: {}", page.text);
+        assert_eq!(page.attr("#f-skill", "value"), "csv", "{}", page.text);
+        let source = page.text_of("form[action$='/all/install'] #f-source-says");
+        assert_eq!(source.contains("choose a file"), name.is_empty(), "{source}");
+    }
+
+    let (csv, mail) = (skill_md("csv", "Clean", "Sort."), skill_md("mail", "Write", "Brief."));
+    let two = zip_of(&[("skills/csv/SKILL.md", &csv), ("skills/mail/SKILL.md", &mail)]);
+    let page = scene.upload(&scene.owner, "all/install", ("two.zip", &two), &[]).await;
+    assert!(page.text_of("#f-skill-says").contains("csv and mail"), "{}", page.text);
+    assert!(page.text_of("#f-archive-says").contains("“two.zip” is uploaded"), "{}", page.text);
+    // The browser sends no file now.
+    let kept = page.attr("input[type=hidden][name=archive]", "value");
+    let fields = [("archive", kept.as_str()), ("skill", "mail")];
+    let tom = scene.office.hq.another("Tom", Some(Role::Admin)).await;
+    let other = scene.upload(&tom, "all/install", ("", b""), &fields).await;
+    assert!(other.text_of("#f-archive-says").contains("Choose it again"), "{}", other.text);
+    let sent = scene.upload(&scene.owner, "all/install", ("", b""), &fields).await;
+    assert_eq!(sent.location(), Some(PAGE), "{}", sent.text);
+    assert_eq!(scene.state("mail").await, "waiting");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_uploads_an_archive_as_the_body_of_its_request() {
+    let scene = scene_with(Setup::default().config(|config| config.limits.upload_mb = 1)).await;
+    scene.office.agent("Ada").await;
+    scene.office.agent("Ben").await;
+    let token = scene.office.hq.api().await;
+    let zip = zip_of(&[("csv/SKILL.md", &skill_md("csv", "Clean tables", "Sort first."))]);
+    let at = format!("{SKILLS}/install?name=csv.zip&agents=ada&agents=ben");
+    let keyed = token.clone().with("idempotency-key", "upload-1");
+    for _ in 0..2 {
+        let made = keyed.bytes("POST", &at, BYTES, zip.clone()).await;
+        assert_eq!(made.status, StatusCode::OK, "{}", made.text);
+        assert_eq!(made.json()["state"], "waiting", "{}", made.text);
+        assert_eq!(made.json()["agents"], json!(["ada", "ben"]), "{}", made.text);
+    }
+    let other = keyed.bytes("POST", &at, BYTES, b"other".to_vec()).await;
+    assert_eq!(other.json()["code"], "idempotency_conflict", "{}", other.text);
+    let again = token.bytes("POST", &at, BYTES, zip.clone()).await;
+    assert_eq!(again.json()["code"], "skill_exists", "{}", again.text);
+    let hostile = zip_of(&[("SKILL.md", "x"), ("../../evil.sh", "rm -rf /")]);
+    for (content, code) in [
+        (b"%PDF-1.7".to_vec(), "skill_not_archive"),
+        (zip_of(&[("readme.md", "x")]), "skill_not_found_in_source"),
+        (hostile, "skill_path"),
+        (vec![b'x'; 2 << 20], "file_too_large"),
+    ] {
+        let refused = token.bytes("POST", &format!("{SKILLS}/install"), BYTES, content).await;
+        assert_eq!(refused.json()["code"], code, "{}", refused.text);
+    }
+    let unknown = token.bytes("POST", &format!("{at}&file=x"), BYTES, zip.clone()).await;
+    assert_eq!(unknown.json()["errors"][0]["field"], "file", "{}", unknown.text);
+    let named = json!({ "source": "", "archive": "00" });
+    let named = token.post(&format!("{SKILLS}/install"), &named).await;
+    assert_eq!(named.json()["errors"][0]["field"], "archive", "{}", named.text);
+    let neither = token.post(&format!("{SKILLS}/install"), &json!({})).await;
+    assert_eq!(neither.json()["errors"][0]["field"], "source", "{}", neither.text);
+
+    let next = zip_of(&[("SKILL.md", &skill_md("csv", "Clean tables", "Sort last."))]);
+    let updated = token.bytes("POST", &format!("{SKILLS}/csv/update"), BYTES, next).await;
+    assert_eq!(updated.json()["version"], 0, "{}", updated.text);
+    assert_eq!(updated.status, StatusCode::OK, "{}", updated.text);
+    let document = token.get("/api/v1/openapi.json").await.json();
+    let install = &document["paths"][format!("{SKILLS}/install")]["post"];
+    assert!(install["requestBody"]["content"][BYTES].is_object(), "{install}");
     scene.office.hq.finish().await;
 }
 
@@ -605,5 +752,23 @@ async fn commands_install_review_and_approve_skills() {
     assert!(all.contains("pdf (Package): Active"), "{all}");
     assert!(said(&["skills", "list"]).contains("pdf"));
     assert!(said(&["skills", "remove", "pdf"]).contains("Deleted"), "it is removed");
+
+    // A server on another machine gets the file itself.
+    let csv = zip_of(&[("csv/SKILL.md", &skill_md("csv", "Clean tables", "Sort first."))]);
+    fs::write(sources.path().join("csv.zip"), csv).expect("a file");
+    let zip = sources.path().join("csv.zip");
+    let scopes = ["token", "create", "--name", "x", "--scopes", "read,admin"];
+    let token = run_json(binary, data, &scopes)["token"].as_str().expect("a token").to_owned();
+    let there = ["--url", program.url(), "--token", &token];
+    let far = |arguments: &[&str]| said(&[&["skills"][..], arguments, &there[..]].concat());
+    let folder = far(&["install", at.to_str().unwrap()]);
+    assert!(folder.contains("is a folder of this machine"), "{folder}");
+    let installed = far(&["install", zip.to_str().unwrap()]);
+    assert!(installed.contains("csv") && installed.contains("waiting"), "{installed}");
+    let updated = far(&["update", "csv", "--archive", zip.to_str().unwrap()]);
+    assert!(updated.contains("csv"), "{updated}");
+    assert!(said(&["skills", "remove", "csv"]).contains("Deleted"), "it is removed");
+    let here = said(&["skills", "install", "--archive", zip.to_str().unwrap()]);
+    assert!(here.contains("csv") && here.contains("waiting"), "{here}");
     program.stop();
 }

@@ -50,7 +50,9 @@ fn value(field: &Field, n: usize) -> Option<Value> {
         InputKind::Secret => json!(format!("token-{n}-of-a-walk")),
         InputKind::Email => json!(format!("unit{n}@example.com")),
         InputKind::Lines => json!([format!("unit {n}")]),
-        InputKind::Any | InputKind::Json(_) | InputKind::Record(_) => return None,
+        InputKind::Any | InputKind::Json(_) | InputKind::Record(_) | InputKind::File(_) => {
+            return None;
+        }
     })
 }
 

@@ -95,6 +95,15 @@ pub(super) async fn fetch_one(
     Ok(Found::Packages(Fetched::new(found, None)?))
 }
 
+/// The packages of an archive. Blocking.
+///
+/// # Errors
+/// If it is refused, or has no package.
+pub(super) fn unpack(archive: &[u8]) -> Result<Found, SkillError> {
+    let found = skill::collection(skill::from_archive(archive)?)?;
+    Ok(Found::Packages(Fetched::new(found, None)?))
+}
+
 /// Reads a package of a site and checks its digest.
 ///
 /// # Errors

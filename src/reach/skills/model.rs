@@ -31,7 +31,7 @@ pub struct Skill {
     pub name: String,
     /// Of the active version, or of the waiting one if none is active.
     pub description: String,
-    /// Where it is fetched from; empty if an agent proposed it.
+    /// Where it is fetched from; empty if it was uploaded or an agent proposed it.
     pub source: String,
     /// Slugs of the agents that have it; all agents if empty.
     pub agents: Vec<String>,

@@ -1,6 +1,6 @@
 //! Skill packages on the kit.
 
-use entity::{Area, Entity, Field, Fields, InputKind, Stored, Values, text_of};
+use entity::{Area, Entity, Field, Fields, FileKind, InputKind, Stored, Values, text_of};
 use kernel::{Can, Error, Timestamp};
 use kit::{Acts, Answers, Extra, ExtraOf, Noun, On, Op, Page, Reply, Row, Run};
 use serde_json::{Value, json};
@@ -51,9 +51,15 @@ pub static SKILL: Entity = Entity {
     ..Entity::stored::<Skill>("skill", "skill", "skills")
 };
 
-const SOURCE: Field = Field::line("source", "source").required().max(2_000).about(
+const SOURCE: Field = Field::line("source", "source").max(2_000).about(
     "address of an archive, a SKILL.md, a git repository or a site; or a folder or archive of this machine",
 );
+const ARCHIVE: Field = Field::upload(
+    ops::ARCHIVE,
+    "file",
+    FileKind { accept: ".zip,.tar.gz,.tgz,.gz", max_bytes: skill::MAX_BYTES },
+)
+.about("a .zip or .tar.gz of up to 20 MB to use instead of the source");
 
 pub static SKILL_PACKAGES: Noun = Noun {
     acts: Acts { create: false, ..Acts::ALL },
@@ -71,6 +77,7 @@ pub static SKILL_PACKAGES: Noun = Noun {
             done: "Waiting for approval:",
             input: &[
                 SOURCE,
+                ARCHIVE,
                 Field::line("skill", "skill").max(64).about("if the source has several"),
                 Field::lines("agents", "agents").about("that get it; all if empty"),
             ],
@@ -83,7 +90,7 @@ pub static SKILL_PACKAGES: Noun = Noun {
             effect: Effect::External,
             about: "List the skills of a source",
             verb: "Show skills of a source",
-            input: &[SOURCE],
+            input: &[SOURCE.required()],
             answers: Answers::Json(show::skills_schema),
             run: Run::Prepared(ops::look, ops::reply),
             ..OP
@@ -150,7 +157,8 @@ pub static SKILL_PACKAGES: Noun = Noun {
             about: "Fetch the skill again. A new version waits for approval",
             verb: "Fetch update",
             done: "Fetched",
-            offered: |skill| !text_of(skill, "source").is_empty(),
+            input: &[ARCHIVE],
+            offered: |skill| text_of(skill, "proposed_by").is_empty(),
             run: Run::Prepared(ops::fetch_again, ops::update),
             ..OP
         },
@@ -227,7 +235,7 @@ fn needs_proof(act: &str, values: Option<&Values>) -> bool {
     match (act, values) {
         ("approve" | "roll-back" | "unblock", _) | ("install" | "look" | "change", None) => true,
         // The source is that of the record, and may be a folder of this machine.
-        ("update", _) => true,
+        ("update", values) => values.is_none_or(|values| !values.contains_key(ops::ARCHIVE)),
         ("install" | "look", Some(values)) => ops::is_local(text_of(values, "source")),
         ("change", Some(values)) => values.contains_key("agents"),
         _ => false,

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use app::Ws;
-use kernel::{Error, ProblemKind};
-use kit::{OpCx, Prepared, Reply};
+use kernel::{Error, Problem as _, ProblemKind};
+use kit::{OpCx, Prepared, Reply, SentFile};
 use serde_json::{Value, json};
-use skill::{Broken, Index, Package, Source};
-use store::WriteTx;
+use skill::{Broken, Index, MAX_BYTES, Package, SkillError, Source};
+use store::{StoreError, WriteTx};
 
 use super::fetch::{self, Found};
 use super::model::Skill;
@@ -20,6 +20,8 @@ use crate::nouns::slugs;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Most names of a source in a message.
 const NAMED: usize = 30;
+/// The field with an uploaded archive.
+pub(super) const ARCHIVE: &str = "archive";
 
 fn unavailable(message: &str) -> Error {
     Error::new(ProblemKind::Unavailable, "skill_source_unavailable", message)
@@ -42,8 +44,7 @@ fn wait<T, E: kernel::Problem + 'static>(
 
 /// Reads where to fetch from. A path is one of this machine.
 fn source(text: &str) -> Result<Source, Error> {
-    let wrong =
-        |error: skill::SkillError| Error::field("source", web::form::sentence(&error.to_string()));
+    let wrong = |error: SkillError| Error::field("source", web::form::sentence(&error.to_string()));
     Source::parse(text.trim()).map_err(wrong)
 }
 
@@ -59,16 +60,38 @@ fn stored(ws: &Ws, package: &Package, commit: Option<String>) -> Result<Fetched,
 /// A package of a source by name; the only one if none is named.
 fn get(ws: &Ws, source: &Source, name: &str) -> Result<Fetched, Error> {
     let wanted = Some(name.trim()).filter(|name| !name.is_empty());
-    match wait(fetch::fetch_one(ws, source, wanted))? {
+    pick(ws, wait(fetch::fetch_one(ws, source, wanted))?, name, "source")
+}
+
+/// A package of an uploaded archive by name; the only one if none is named.
+fn get_uploaded(ws: &Ws, file: &SentFile, name: &str) -> Result<Fetched, Error> {
+    if file.size == 0 {
+        return Err(Error::field(ARCHIVE, "The file is empty. Choose another one."));
+    }
+    let bytes = ws.blobs.get(file.blob, MAX_BYTES).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::field(ARCHIVE, "The file is no longer here. Choose it again.")
+        }
+        _ => StoreError::of_file(&error).into(),
+    })?;
+    let refused = |error: SkillError| {
+        Error::field(ARCHIVE, web::form::sentence(&error.to_string())).with_code(error.code())
+    };
+    pick(ws, fetch::unpack(&bytes).map_err(refused)?, name, ARCHIVE)
+}
+
+/// The package with this name; the only one if it is empty. `field` is that of the source.
+fn pick(ws: &Ws, found: Found, name: &str, field: &str) -> Result<Fetched, Error> {
+    match found {
         Found::Packages(mut found) => {
             let names: Vec<&str> =
                 found.packages.iter().map(|package| package.name.as_str()).collect();
-            let at = chosen(&names, name, &unusable(&found.broken))?;
+            let at = chosen(&names, name, &unusable(&found.broken), field)?;
             stored(ws, &found.packages.swap_remove(at), found.commit)
         }
         Found::Index(index) => {
             let names: Vec<&str> = index.entries.iter().map(|entry| entry.name.as_str()).collect();
-            let at = chosen(&names, name, &skipped(&index))?;
+            let at = chosen(&names, name, &skipped(&index), field)?;
             let package = wait(fetch::fetch_entry(ws, &index.entries[at]))?;
             stored(ws, &package, None)
         }
@@ -93,8 +116,8 @@ fn skipped(index: &Index) -> Vec<String> {
     index.skipped.iter().take(NAMED).map(line).collect()
 }
 
-/// The wanted one of these names. `others` says what else the source has.
-fn chosen(names: &[&str], name: &str, others: &[String]) -> Result<usize, Error> {
+/// The wanted one of these names. `others` says what else the source has, which is entered in `field`.
+fn chosen(names: &[&str], name: &str, others: &[String], field: &str) -> Result<usize, Error> {
     let with_others = |mut message: String| {
         for one in others {
             message.push_str(&format!(" {}.", one.trim_end_matches('.')));
@@ -109,7 +132,7 @@ fn chosen(names: &[&str], name: &str, others: &[String]) -> Result<usize, Error>
         kernel::text::listed(&shown)
     };
     match (names, name.trim()) {
-        ([], _) => Err(Error::field("source", with_others("There is no skill in it.".to_owned()))),
+        ([], _) => Err(Error::field(field, with_others("There is no skill in it.".to_owned()))),
         ([_], "") => Ok(0),
         (_, "") => {
             let message = format!("Name one of its skills: {}.", shown());
@@ -134,9 +157,21 @@ fn lost<T>(_: T) -> Error {
 }
 
 pub(super) fn fetch_new(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
-    let source = source(cx.text("source"))?;
-    let fetched = get(ws, &source, cx.text("skill"))?;
-    Ok(Box::new(Ready { source: source.to_string(), fetched }))
+    let name = cx.text("skill");
+    let ready = match (cx.file(ARCHIVE), cx.text("source")) {
+        (Some(file), "") => {
+            Ready { source: String::new(), fetched: get_uploaded(ws, &file, name)? }
+        }
+        (Some(_), _) => {
+            return Err(Error::field("source", "Enter a source or choose a file, not both."));
+        }
+        (None, "") => return Err(Error::field("source", "Enter a source, or choose a file.")),
+        (None, text) => {
+            let source = source(text)?;
+            Ready { source: source.to_string(), fetched: get(ws, &source, name)? }
+        }
+    };
+    Ok(Box::new(ready))
 }
 
 pub(super) fn install(
@@ -153,8 +188,12 @@ pub(super) fn install(
 
 pub(super) fn fetch_again(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
     let skill = ws.read(|snap| cx.record::<Skill>(snap))?;
+    if let Some(file) = cx.file(ARCHIVE) {
+        let fetched = get_uploaded(ws, &file, &skill.name)?;
+        return Ok(Box::new(Ready { source: skill.source, fetched }));
+    }
     if skill.source.is_empty() {
-        let message = "this skill has no source to fetch it from";
+        let message = "this skill has no source to fetch it from; upload an archive of it";
         return Err(Error::new(ProblemKind::Conflict, "skill_without_source", message));
     }
     let source = source(&skill.source)?;

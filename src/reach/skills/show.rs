@@ -113,6 +113,7 @@ fn sentence(error: &Error) -> String {
 fn facts(skill: &Skill, version: &SkillVersion) -> String {
     let mut lines = vec![format!("Version {}, hash {}", version.number, version.hash)];
     match skill.source.as_str() {
+        "" if skill.proposed_by.is_empty() => lines.push("From an uploaded archive".to_owned()),
         "" => lines.push(format!("Proposed by @{}", skill.proposed_by)),
         source => lines.push(format!("From {}", visible(source))),
     }
