@@ -2,6 +2,8 @@
 
 mod conformance;
 mod foreign;
+mod injections;
+mod killed;
 mod pins;
 
 use std::fs;

@@ -104,6 +104,10 @@ fn fault(engine: &Engine, error: &McpError) -> Fault {
         McpError::Rpc(_) | McpError::Protocol { .. } | McpError::Version { .. } => {
             Fault::new(FaultKind::Failed, format!("{name} answered with an error"))
         }
+        // The message may quote the service, and models read the reason as HQ's own words.
+        McpError::Status { status, .. } => {
+            Fault::new(FaultKind::Failed, format!("{name} answered with status {status}"))
+        }
         error => Fault::new(FaultKind::Unreachable, format!("{name}: {error}")),
     }
 }

@@ -25,7 +25,7 @@ use support::program::Program;
 const BINARY: &str = env!("CARGO_BIN_EXE_hq");
 
 /// An office whose agent has a task waiting for the real program.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     pub office: Office,
     pub ada: Agent,
     pub task: Task,
@@ -42,9 +42,14 @@ impl Stage {
     }
 
     /// In this office.
-    pub async fn set_in(mut office: Office, title: &str) -> Self {
+    pub async fn set_in(office: Office, title: &str) -> Self {
         office.settings(|settings| settings.exec_without_jail = true).await;
         let ada = office.agent_with("Ada", |new| new.exec = true).await;
+        Self::set_with(office, ada, title).await
+    }
+
+    /// In this office, with this agent.
+    pub async fn set_with(mut office: Office, ada: Agent, title: &str) -> Self {
         // Paused, so that nothing starts here; resumed while no program runs.
         let id = ada.id;
         office.act(move |tx| agents::pause(tx, id)).await;
@@ -83,7 +88,7 @@ impl Stage {
     }
 }
 
-pub(super) async fn there(path: &Path) {
+pub(crate) async fn there(path: &Path) {
     until(path, true).await;
 }
 

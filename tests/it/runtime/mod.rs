@@ -8,7 +8,7 @@ mod ask; // waiting for a person, a time, a task
 mod before; // context from before a pause
 mod bounds; // configurable limits of a run
 mod budgets; // budgets of tasks, days and tokens: which runs wait, and until when
-mod crash; // kill -9 during runs
+pub(crate) mod crash; // kill -9 during runs
 mod failover; // another key, another model, a wait that ends by itself
 mod desk; // task tools beyond the core set
 mod cut; // truncated answers, limits without a last answer, duplicate ids
