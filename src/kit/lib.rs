@@ -133,7 +133,8 @@ impl Noun {
         let has_file = file.is_some_and(|file| values.contains_key(file.key));
         // A person who sends a file gives the proof that the form asks for. A token can't, and needs none for that.
         let is_form = !matches!(who.via, Via::Token(_) | Via::Channel(_));
-        if !needs(Some(values)) && !(has_file && is_form && needs(None)) {
+        let is_needed = needs(Some(values)) || (has_file && is_form && needs(None));
+        if !is_needed {
             return Ok(());
         }
         let refused = |code, text: &str| Error::new(ProblemKind::Forbidden, code, text);

@@ -216,6 +216,25 @@ fn reference(fields: &Map<String, Value>) -> Option<&str> {
     keys.into_iter().find_map(|key| fields.get(key).and_then(Value::as_str))
 }
 
+/// Whether a schema is of draft 4, 6 or 7.
+fn is_old(root: &Value) -> bool {
+    let draft = root.get("$schema").and_then(Value::as_str).unwrap_or_default();
+    let draft = draft.trim_end_matches('#');
+    ["/draft-04/schema", "/draft-06/schema", "/draft-07/schema"]
+        .into_iter()
+        .any(|old| draft.ends_with(old))
+}
+
+/// Whether a schema accepts null by a keyword of OpenAPI, which models are shown. The check ignores it.
+fn is_nullable(fields: &Map<String, Value>) -> bool {
+    fields.get("nullable") == Some(&Value::Bool(true))
+}
+
+/// Whether only the reference of a schema counts. Old drafts ignore the keywords beside it.
+fn is_alone(fields: &Map<String, Value>, is_old: bool) -> bool {
+    is_old && fields.get("$ref").is_some_and(Value::is_string)
+}
+
 fn count(at: &mut Progress<'_>, nodes: usize) -> Result<(), SchemaError> {
     at.nodes += nodes;
     match at.nodes <= MAX_NODES {

@@ -190,6 +190,12 @@ fn null_stays_where_it_means_something() {
 }
 
 #[test]
+fn null_for_a_nullable_member_is_refused_rather_than_lost() {
+    let schema = json!({"properties": {"text": {"type": "string", "nullable": true}}});
+    assert!(arguments(&schema, &json!({"text": null})).is_err());
+}
+
+#[test]
 fn older_drafts_are_known_and_unknown_ones_refused() {
     let old = json!({"$schema": "http://json-schema.org/draft-07/schema#",
         "definitions": {"a": {"type": "string"}}, "properties": {"x": {"$ref": "#/definitions/a"}}});

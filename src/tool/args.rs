@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::registry::Check;
 use super::{Aliases, Lease, ToolError};
 use kernel::text;
 
@@ -23,7 +24,7 @@ pub fn canonical(raw: &str, schema: &Value, aliases: Aliases) -> Result<String, 
 pub fn checked(
     raw: &str,
     (schema, renamed): (&Value, &[(String, String)]),
-    check: &dyn Fn(&mut Map<String, Value>) -> Result<(), String>,
+    check: &Check,
 ) -> Result<String, ToolError> {
     let mut given = object(raw)?;
     if let Some(known) = schema.get("properties").and_then(Value::as_object) {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Inliner, anchors, reference};
+use super::{Inliner, anchors, is_alone, is_nullable, is_old, reference};
 
 /// Schemas that are looked at; whatever is left then stays as it is.
 const MAX_STEPS: usize = 100_000;
@@ -22,7 +22,7 @@ pub fn remove(schema: &Value, value: &mut Value) {
     // ok: arguments are only checked against schemas that are small enough.
     let Ok(anchors) = anchors(schema) else { return };
     let inliner = Inliner { root: schema, anchors: &anchors, depth: 1 };
-    Work { inliner: &inliner, left: MAX_STEPS }.prune(&[schema], value);
+    Work { inliner: &inliner, is_old: is_old(schema), left: MAX_STEPS }.prune(&[schema], value);
 }
 
 fn has_null(value: &Value) -> bool {
@@ -36,6 +36,7 @@ fn has_null(value: &Value) -> bool {
 
 struct Work<'a, 's> {
     inliner: &'a Inliner<'s>,
+    is_old: bool,
     left: usize,
 }
 
@@ -73,8 +74,11 @@ impl<'s> Work<'_, 's> {
                 continue;
             }
             self.left -= 1;
-            applied.push(fields);
             waiting.extend(self.target(fields));
+            if is_alone(fields, self.is_old) {
+                continue;
+            }
+            applied.push(fields);
             waiting.extend(list(fields, "allOf"));
             for key in ["anyOf", "oneOf"] {
                 let branches = list(fields, key).iter();
@@ -105,6 +109,12 @@ impl<'s> Work<'_, 's> {
             return true;
         }
         self.left -= 1;
+        if is_alone(fields, self.is_old) {
+            return self.target(fields).is_none_or(|target| self.takes(target, kind, hops + 1));
+        }
+        if kind == "null" && is_nullable(fields) {
+            return true;
+        }
         let is_of_type = match fields.get("type") {
             Some(Value::String(one)) => one == kind,
             Some(Value::Array(many)) => many.iter().any(|one| one == kind),
@@ -142,8 +152,11 @@ fn property<'s>(fields: &'s Fields, name: &str) -> Option<&'s Value> {
     fields.get("properties").and_then(|all| all.get(name))
 }
 
+/// The schema of a member. Unknown where the name may match a pattern.
 fn member<'s>(fields: &'s Fields, name: &str) -> Option<&'s Value> {
-    property(fields, name).or_else(|| fields.get("additionalProperties"))
+    let others =
+        fields.get("additionalProperties").filter(|_| !fields.contains_key("patternProperties"));
+    property(fields, name).or(others)
 }
 
 /// The schema of an item of an array. Older drafts have the first ones in `items`.
@@ -158,6 +171,62 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::remove;
+
+    fn left(schema: &Value, mut given: Value) -> Value {
+        remove(schema, &mut given);
+        given
+    }
+
+    #[test]
+    fn null_stays_where_it_is_nullable() {
+        let schema = json!({"properties": {
+            "a": {"type": "string", "nullable": true},
+            "b": {"allOf": [{"type": "object"}], "nullable": true},
+            "c": {"$ref": "#/$defs/c"},
+            "d": {"type": "string", "nullable": false},
+            "e": {"type": "object", "properties": {"f": {"enum": ["g"], "nullable": true}}},
+        }, "$defs": {"c": {"type": "integer", "nullable": true}}});
+        let given = json!({"a": null, "b": null, "c": null, "d": null, "e": {"f": null}});
+        let expected = json!({"a": null, "b": null, "c": null, "e": {"f": null}});
+        assert_eq!(left(&schema, given), expected);
+    }
+
+    #[test]
+    fn members_that_may_match_a_pattern_stay_as_they_are() {
+        let place = json!({"type": "object", "properties": {"x": {"type": "string"}}});
+        let mut schema = json!({"properties": {"a": place}, "additionalProperties": place});
+        let given = json!({"a": {"x": null}, "b": {"x": null}});
+        assert_eq!(left(&schema, given.clone()), json!({"a": {}, "b": {}}));
+        schema["patternProperties"] = json!({"^b": {"type": "object"}});
+        assert_eq!(left(&schema, given), json!({"a": {}, "b": {"x": null}}));
+    }
+
+    #[test]
+    fn old_drafts_ignore_what_stands_beside_a_reference() {
+        let schema = |draft: &str| {
+            json!({
+                "$schema": draft,
+                "properties": {
+                    "a": {"$ref": "#/definitions/any", "type": "string"},
+                    "b": {
+                        "$ref": "#/definitions/any",
+                        "type": "object",
+                        "properties": {"x": {"type": "string"}},
+                    },
+                },
+                "definitions": {"any": {"description": "Anything"}},
+            })
+        };
+        let given = json!({"a": null, "b": {"x": null}});
+        for draft in ["04", "06", "07"] {
+            let schema = schema(&format!("http://json-schema.org/draft-{draft}/schema#"));
+            assert_eq!(left(&schema, given.clone()), given, "{draft}");
+        }
+        for draft in ["2019-09", "2020-12"] {
+            let schema = schema(&format!("https://json-schema.org/draft/{draft}/schema"));
+            assert_eq!(left(&schema, given.clone()), json!({"b": {}}), "{draft}");
+        }
+    }
 
     #[test]
     fn schemas_that_contain_themselves_many_times_end() {
