@@ -166,6 +166,12 @@ impl Turn {
         Ok(heard.iter().any(Input::is_from_outside).then_some(SKIPPED))
     }
 
+    /// Returns `true` if a call's tool plans changes of files.
+    pub(super) fn plans_files(&self, call: &Call) -> bool {
+        let entry = self.setting.tools.get(&call.name);
+        entry.is_some_and(|entry| matches!(entry.tool, AnyTool::File(_)))
+    }
+
     /// The reason why a tool is unavailable in this run.
     fn unusable(&self, entry: &Entry) -> Option<String> {
         let name = &*entry.spec.name;

@@ -32,13 +32,13 @@ struct StoredFile {
     executable: bool,
 }
 
-fn marks_of(changes: &[FileChange]) -> Vec<FileMark> {
+pub(super) fn marks_of<'c>(changes: impl IntoIterator<Item = &'c FileChange>) -> Vec<FileMark> {
     let mark = |change: &FileChange| FileMark {
         path: change.path.clone(),
         before: change.before,
         after: change.content.as_ref().map(|content| Sha256::digest(content).into()),
     };
-    changes.iter().map(mark).collect()
+    changes.into_iter().map(mark).collect()
 }
 
 impl Turn {
@@ -71,7 +71,7 @@ impl Turn {
     }
 
     /// Stores the new contents, so that an interrupted patch can be completed.
-    async fn keep(&self, changes: &[FileChange]) -> Result<BlobId, EngineError> {
+    pub(super) async fn keep(&self, changes: &[FileChange]) -> Result<BlobId, EngineError> {
         let mut kept = Vec::with_capacity(changes.len());
         for change in changes {
             let content = change.content.clone().map(String::from_utf8).transpose();
@@ -90,7 +90,7 @@ impl Turn {
     }
 
     /// Writes files under their locks, which are taken in the order of the paths.
-    async fn write_files(
+    pub(super) async fn write_files(
         &self,
         changes: Vec<FileChange>,
     ) -> Result<Result<(), tool::ToolError>, EngineError> {

@@ -7,11 +7,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use app::Ws;
 use features::runs::model::{Body, CallStatus, EventKind, Run};
-use features::runs::queries::{self, client};
+use features::runs::queries::{self, Begun, client};
 use features::runs::rules::link;
 use kernel::{AgentId, RunId, RunState, Timestamp};
 use sandbox::left_over;
 use store::StoreError;
+use tool::AnyTool;
 
 use super::command::First;
 use super::command::journal::Settling;
@@ -54,9 +55,10 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
             // It continues after the answer to its server's question, or a sign-in.
             Some(begun) if turn.is_asked(begun.step)? => false,
             Some(begun) if begun.files.is_empty() => {
-                unknown(turn, &made, begun.step).await?;
+                unknown(turn, &made, begun.step, Vec::new()).await?;
                 true
             }
+            Some(begun) if !turn.plans_files(&made) => stored(turn, &made, begun).await?,
             Some(begun) => file_calls::settle(turn, &made, begun).await?,
         };
         if !settled {
@@ -66,9 +68,27 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
     if unsettled.is_empty() { Ok(Step::Next) } else { turn.run_tools(unsettled).await }
 }
 
+/// Settles a call that was storing the files of its result. Returns `false` if it must be made again because it only
+/// reads.
+async fn stored(turn: &mut Turn, call: &Call, begun: Begun) -> Result<bool, EngineError> {
+    let paths: Vec<String> = begun.files.into_iter().map(|mark| mark.path).collect();
+    turn.talk.journal.paths.extend(paths.iter().cloned());
+    let entry = turn.setting.tools.get(&call.name);
+    if entry.is_some_and(|entry| matches!(entry.tool, AnyTool::Read(_))) {
+        return Ok(false);
+    }
+    unknown(turn, call, begun.step, paths).await?;
+    Ok(true)
+}
+
 /// Settles an external tool: only its output so far is known. Its file changes are unknown, too, so the run's commit
 /// includes every changed file.
-async fn unknown(turn: &mut Turn, call: &Call, step: u32) -> Result<(), EngineError> {
+async fn unknown(
+    turn: &mut Turn,
+    call: &Call,
+    step: u32,
+    paths: Vec<String>,
+) -> Result<(), EngineError> {
     let job = exec::job_folder(&turn.talk.journal.ws, turn.talk.journal.run, step);
     let read = job.clone();
     let so_far = blocking(move || exec::so_far(&read)).await?;
@@ -77,7 +97,7 @@ async fn unknown(turn: &mut Turn, call: &Call, step: u32) -> Result<(), EngineEr
         None => UNKNOWN.to_owned(),
     };
     turn.talk.journal.unsure = true;
-    finish(turn, call, step, CallStatus::Unknown, text, Vec::new()).await?;
+    finish(turn, call, step, CallStatus::Unknown, text, paths).await?;
     blocking(move || left_over::clear(&job)).await
 }
 

@@ -343,8 +343,8 @@ async fn binary_parts_of_a_result_become_files_of_the_agent() {
     assert!(marked.contains("[file 1: audio, audio/wav, 6 bytes]"), "{marked}");
     assert!(marked.contains("[file 2: file:///../../plan, application/pdf, 8 bytes]"), "{marked}");
     assert!(marked.contains("it isn’t stored: its data isn’t valid Base64"), "{marked}");
-    assert!(own.contains(&format!("[file 1: path \"{audio}\", audio/wav, 6 bytes]")), "{own}");
-    assert!(own.contains(&format!("[file 2: path \"{plan}\", application/pdf, 8 bytes]")), "{own}");
+    assert!(own.contains(&format!("[file 1: path \"{audio}\", 6 bytes]")), "{own}");
+    assert!(own.contains(&format!("[file 2: path \"{plan}\", 8 bytes]")), "{own}");
     assert!(!results[1].2.contains("downloads/"), "{results:?}");
     let folder = scene.office.ws().agent_folder(&ada.slug);
     assert_eq!(fs::read(folder.join(&audio)).unwrap(), b"RIFF\0\0");
@@ -354,10 +354,42 @@ async fn binary_parts_of_a_result_become_files_of_the_agent() {
         _ => false,
     };
     scene.office.happened(run, has_paths).await;
+    // They were recorded before they were written.
+    let is_begun = |event: &EventKind| match event {
+        EventKind::FilesStarted { step: 1, files, .. } => {
+            files.iter().map(|mark| &mark.path).eq([&audio, &plan])
+        }
+        _ => false,
+    };
+    scene.office.happened(run, is_begun).await;
     // Calls of people only name them.
     let called = scene.call("record", json!({})).await;
     let message = called.json()["message"].as_str().unwrap().to_owned();
     assert!(message.contains("[audio, audio/wav, 6 bytes; it can’t be shown]"), "{message}");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_agent_gets_no_files_of_a_result() {
+    let scene = scene().await;
+    scene.has(&[tool("record", "Records.", "")]);
+    scene.add().await;
+    scene.approve(&["record"], &[]).await;
+    let ada = scene.ada().await;
+    scene.office.trust(ada.id, TrustMode::Locked).await;
+    let model = &scene.office.model;
+    model.push(Turn::call("files__record", json!({}))).push(Turn::text("Recorded."));
+    let run = scene.office.say(&ada, "Record the plan").await;
+    scene.office.ended(run).await;
+    let results = scene.office.results(run);
+    let (_, own) = results[0].2.split_once("<<<END_").expect("marks");
+    for number in [1, 2] {
+        let line =
+            format!("[file {number} isn't stored: you may not write files: The agent is locked");
+        assert!(own.contains(&line), "{own}");
+    }
+    let folder = scene.office.ws().agent_folder(&ada.slug);
+    assert!(!folder.join("downloads").exists());
     scene.office.hq.finish().await;
 }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use features::agents::model::Agent;
-use features::runs::model::{Body, CallStatus, EventKind, FileMark, Run};
+use features::runs::model::{Body, CallStatus, EventKind, FileMark, Place, Run};
+use features::runs::queries::taint;
 use features::runs::rules::{RunError, RunWriter, force_end};
 use git::Branch;
 use git::history::{At, LogQuery};
@@ -331,6 +332,32 @@ async fn a_patch_that_somebody_came_into_is_told_and_not_forced() {
     assert!(text.contains("c.md: not written") && text.contains("new/b.md: written"), "{text}");
     let kept = [Some("theirs\n"), Some("made\n"), Some("gone\n")].map(|t| t.map(str::to_owned));
     assert_eq!(files, kept);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_a_result_that_a_crash_cut_off_is_untrusted_and_its_call_is_not_made_again() {
+    const PATH: &str = "downloads/files__record-1-1-1.txt";
+    let begun = |office: &Office| {
+        let kept = office.ws().blobs.put(b"[]").expect("a blob");
+        let (call_id, name) = ("c1".to_owned(), "files__record".to_owned());
+        let mark = FileMark { path: PATH.to_owned(), before: None, after: Some(sum("said\n")) };
+        EventKind::FilesStarted { step: 1, call_id, name, files: vec![mark], kept }
+    };
+    let written = |folder: &Path| write(folder, PATH, "said\n");
+    let (office, ada, run) = cut_off("files__record", json!({}), begun, written).await;
+    let place = Place::File { agent: ada.id, path: PATH.to_owned() };
+    assert!(office.ws().read(|snap| taint::is_written(snap, &place)).expect("a read"));
+    let ends: Vec<(CallStatus, Vec<String>)> = office
+        .events(run)
+        .into_iter()
+        .filter_map(|kind| match kind {
+            EventKind::ToolFinished { status, paths, .. } => Some((status, paths)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ends, [(CallStatus::Unknown, vec![PATH.to_owned()])]);
+    assert_eq!(office.file(&ada, PATH).as_deref(), Some("said\n"));
+    office.hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

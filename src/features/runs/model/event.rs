@@ -155,7 +155,7 @@ pub enum EventKind {
         /// In the agent's words.
         summary: String,
     },
-    /// A tool that changes several files together was begun.
+    /// A tool that changes several files together was begun, or files of a result are about to be stored.
     FilesStarted {
         /// Number of the tool call in the run, from 1.
         step: u32,
@@ -164,7 +164,7 @@ pub enum EventKind {
         name: String,
         /// Planned change of each file.
         files: Vec<FileMark>,
-        /// The new contents as JSON, so that a change interrupted by a crash can be completed.
+        /// The new contents as JSON, so that a change interrupted by a crash can be completed; empty for a result.
         kept: BlobId,
     },
     /// The run has seen these file versions.

@@ -4,7 +4,7 @@
 
 use crate::jobs::model::Job;
 use crate::runs::model::{
-    Body, Brought, EventKind, Outside, Place, Run, SCRATCH, Session, Written,
+    Body, Brought, EventKind, FileMark, Outside, Place, Run, SCRATCH, Session, Written,
 };
 use crate::runs::queries::taint;
 use kernel::{Actor, JobId, RunId, SessionId};
@@ -15,6 +15,8 @@ use tool::untrusted;
 const MOST: usize = 8;
 /// Tool whose programs write into the agent's scratch folder, where changes are not tracked.
 const PROGRAM: &str = "exec";
+/// Part of the names of connected servers' tools, between server and tool. HQ's own tools never have it.
+const CONNECTED: &str = "__";
 
 /// Updates the label of the event's conversation and the labels of the agent's files that the event changed.
 pub(super) fn note(
@@ -32,6 +34,14 @@ pub(super) fn note(
         EventKind::Remembered { path, .. } => {
             let by = Brought { run: run.id, step: run.steps, tool: String::new() };
             (by, std::slice::from_ref(path))
+        }
+        // Files of a connected server's result. If HQ ends now, this is all that is known of them.
+        EventKind::FilesStarted { step, name, files, .. } if name.contains(CONNECTED) => {
+            let by = Brought { run: run.id, step: *step, tool: name.clone() };
+            for FileMark { path, .. } in files {
+                wrote(tx, Place::File { agent: run.agent, path: path.clone() }, by.clone())?;
+            }
+            return Ok(());
         }
         _ => return Ok(()),
     };
