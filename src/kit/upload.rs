@@ -84,7 +84,7 @@ pub(crate) fn of_form(
     cx: &Cx,
 ) -> Result<Option<(String, Value)>, Error> {
     let Some(field) = op.file() else { return Ok(None) };
-    let file = match (cx.file(), text_in(form, field.key)) {
+    let file = match (cx.file(), kept_text(form, field)) {
         (Err(failure), _) => {
             return Err(Error::field(field.key, web::form::sentence(&failure.detail)));
         }
@@ -131,10 +131,18 @@ pub(crate) fn keep(op: &Op, form: &mut FormValues, cx: &Cx, error: &Error) {
             all.push_back(kept);
             format!("{} {}", file.blob, file.name)
         }
-        _ => text_in(form, field.key).to_owned(),
+        _ => kept_text(form, field).to_owned(),
     };
     form.retain(|(name, _)| name != field.key);
     form.push((field.key.to_owned(), text));
+}
+
+/// The form value of a kept file; empty if the person removes it.
+fn kept_text<'f>(form: &'f FormValues, field: &Field) -> &'f str {
+    match text_in(form, &format!("{}_removed", field.key)) {
+        "" => text_in(form, field.key),
+        _ => "",
+    }
 }
 
 /// The kept file of a form value: its blob and name.

@@ -23,6 +23,8 @@ const PIECE: usize = 256 * 1024;
 const DRAINED: usize = 4 * 1024 * 1024;
 /// Maximum size of a form without its files, in bytes.
 const FRAME: u64 = 256 * 1024;
+/// What a field counts besides its name and value, in bytes.
+const FIELD: usize = 32;
 /// Maximum number of bytes of a rejected file that are read and discarded to reach the fields after it.
 const SKIPPED: usize = 64 * 1024 * 1024;
 
@@ -132,7 +134,7 @@ async fn parts_of(
     let mut room = usize::try_from(FRAME).unwrap_or(usize::MAX);
     while let Some(part) = form.part().await.map_err(refused)? {
         let Some(name) = part.file else {
-            let value = value_of(form, &mut room).await?;
+            let value = value_of(form, &part.name, &mut room).await?;
             if !appearance::is_drawn(&part.name, &value) {
                 fields.push((part.name, value));
             }
@@ -145,7 +147,7 @@ async fn parts_of(
         if all.len() >= most {
             let text =
                 format!("you can upload at most {most} files at once; upload the rest afterwards");
-            return Err(PageError(Failure::new(ProblemKind::Invalid, "too_many_files", text)));
+            return Err(too_many(text));
         }
         all.push(file_of(ws, form, &name, limit).await?);
     }
@@ -155,11 +157,11 @@ async fn parts_of(
 /// The file of a form; the failure of one that could not be saved.
 pub type FormFile = Option<Result<Arrived, Failure>>;
 
-/// Receives the fields of a form and its first file. A file that is too large, or for which the disk has no room, does
+/// Receives the fields of a form and its file. A file that is too large, or for which the disk has no room, does
 /// not reject the form, so that it can be redisplayed with its fields.
 ///
 /// # Errors
-/// When the form is malformed or cut off.
+/// When the form is malformed or cut off, or has several files.
 pub async fn form_with_file(
     ws: &Ws,
     (headers, body): (&HeaderMap, Body),
@@ -182,15 +184,18 @@ async fn fields_and_file(
     let mut room = usize::try_from(FRAME).unwrap_or(usize::MAX);
     while let Some(part) = form.part().await.map_err(refused)? {
         let Some(name) = part.file else {
-            let value = value_of(form, &mut room).await?;
+            let value = value_of(form, &part.name, &mut room).await?;
             if !appearance::is_drawn(&part.name, &value) {
                 fields.push((part.name, value));
             }
             continue;
         };
         // An empty file input sends a file without a name.
-        if name.is_empty() || file.is_some() {
+        if name.is_empty() {
             continue;
+        }
+        if file.is_some() {
+            return Err(too_many("this form takes one file; choose only one".to_owned()));
         }
         match file_of(ws, form, &name, limit).await {
             Ok(arrived) => file = Some(Ok(arrived)),
@@ -235,17 +240,22 @@ async fn skip(form: &mut Multipart) -> Result<bool, PageError> {
 }
 
 /// Reads the value of a non-file field. `room` is the remaining size of all such fields.
-async fn value_of(form: &mut Multipart, room: &mut usize) -> Result<String, PageError> {
+async fn value_of(form: &mut Multipart, name: &str, room: &mut usize) -> Result<String, PageError> {
+    take_room(room, name.len() + FIELD)?;
     let mut value = Vec::new();
     while let Some(piece) = form.piece().await.map_err(refused)? {
-        let Some(left) = room.checked_sub(piece.len()) else {
-            let text = format!("text can have at most {} KB", FRAME >> 10);
-            return Err(PageError(Failure::new(ProblemKind::TooLarge, "bad_form", text)));
-        };
-        *room = left;
+        take_room(room, piece.len())?;
         value.extend_from_slice(&piece);
     }
     Ok(String::from_utf8_lossy(&value).into_owned())
+}
+
+fn take_room(room: &mut usize, size: usize) -> Result<(), PageError> {
+    *room = room.checked_sub(size).ok_or_else(|| {
+        let text = format!("text can have at most {} KB", FRAME >> 10);
+        PageError(Failure::new(ProblemKind::TooLarge, "bad_form", text))
+    })?;
+    Ok(())
 }
 
 /// Rejects a request whose `Content-Length` exceeds the limit.
@@ -317,6 +327,10 @@ fn failed(error: &std::io::Error, limit: u64) -> PageError {
         }
         _ => PageError(Failure::internal(format!("an upload: {error}"))),
     }
+}
+
+fn too_many(text: String) -> PageError {
+    PageError(Failure::new(ProblemKind::Invalid, "too_many_files", text))
 }
 
 fn too_large(limit: u64) -> PageError {

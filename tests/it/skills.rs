@@ -136,6 +136,10 @@ impl Scene {
         self.shown(name).await["state"].as_str().expect("a state").to_owned()
     }
 
+    async fn review(&self, name: &str) -> String {
+        self.op(name, "review", json!({})).await.json()["message"].to_string()
+    }
+
     async fn approve(&self, name: &str) {
         let hash = self.shown(name).await["hash"].clone();
         let done = self.op(name, "approve", json!({ "hash": hash })).await;
@@ -349,11 +353,12 @@ async fn an_uploaded_archive_waits_for_a_person_and_is_updated_by_another() {
     }
     let made = scene.shown("csv").await;
     assert_eq!((&made["state"], &made["source"]), (&json!("waiting"), &json!("")), "{made}");
-    let review = scene.op("csv", "review", json!({})).await.json()["message"].to_string();
-    assert!(review.contains("From an uploaded archive"), "{review}");
+    let review = scene.review("csv").await;
+    assert!(review.contains("Uploaded by "), "{review}");
     scene.approve("csv").await;
     let none = scene.op("csv", "update", json!({})).await;
     assert_eq!(none.json()["code"], "skill_without_source", "{}", none.text);
+    assert_eq!(none.json()["errors"][0]["field"], "archive", "{}", none.text);
 
     let second = zip_of(&[("SKILL.md", &skill_md("csv", "Clean tables", "Sort last."))]);
     let update = format!("{}/update", made["id"].as_str().expect("an id"));
@@ -364,6 +369,56 @@ async fn an_uploaded_archive_waits_for_a_person_and_is_updated_by_another() {
     let unproved = scene.upload(&scene.owner, "all/install", ("csv.zip", &first), &[]).await;
     let asks = unproved.location().is_some_and(|at| at.contains("/settings/prove"));
     assert!(asks, "{:?} {}", unproved.location(), unproved.text);
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_review_tells_where_each_version_of_a_skill_is_from() {
+    let scene = scene().await;
+    scene.installed("pdf").await;
+    scene.approve("pdf").await;
+    let fetched = format!("From {}", scene.folder.path().join("pdf").display());
+    let review = scene.review("pdf").await;
+    assert!(review.contains(&fetched), "{review}");
+
+    let token = scene.office.hq.api().await;
+    let update = format!("{SKILLS}/pdf/update");
+    let csv = zip_of(&[("SKILL.md", &skill_md("csv", "Clean tables", "Sort first."))]);
+    let refused = token.bytes("POST", &update, BYTES, csv).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "archive", "{}", refused.text);
+    assert!(refused.text.contains("The file has no skill “pdf”"), "{}", refused.text);
+    let pdf = zip_of(&[("SKILL.md", &skill_md("pdf", "Read PDF forms", "Send them away."))]);
+    let sent = token.bytes("POST", &update, BYTES, pdf).await;
+    assert_eq!(sent.json()["state"], "update", "{}", sent.text);
+    let review = scene.review("pdf").await;
+    assert!(review.contains("Uploaded by ") && !review.contains(&fetched), "{review}");
+
+    scene.approve("pdf").await;
+    assert!(!scene.review("pdf").await.contains(&fetched));
+    assert_eq!(scene.op("pdf", "roll-back", json!({})).await.status, StatusCode::OK);
+    assert!(scene.review("pdf").await.contains(&fetched));
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_with_a_file_has_a_limited_size_and_no_second_file() {
+    let scene = scene().await;
+    let part = |head: &str| format!("--x\r\nContent-Disposition: form-data; {head}\r\n\r\n\r\n");
+    let long = part(&format!("name=\"{}\"", "n".repeat(7_000)));
+    let file = part("name=\"archive\"; filename=\"a.zip\"");
+    let browser = scene.owner.clone().with("sec-fetch-site", "same-origin");
+    for (parts, says) in [
+        (long.repeat(40), "256 KB"),
+        (part("name=\"n\"").repeat(9_000), "256 KB"),
+        (file.repeat(2), "takes one file"),
+    ] {
+        let body = format!("{parts}--x--\r\n").into_bytes();
+        let kind = "multipart/form-data; boundary=x";
+        let place = format!("{PAGE}/all/install");
+        let refused = browser.streamed(&place, kind, vec![body]).await;
+        assert!(refused.status.is_client_error(), "{} {}", refused.status, refused.text);
+        assert!(refused.text.contains(says), "{says}: {}", refused.text);
+    }
     scene.office.hq.finish().await;
 }
 
@@ -394,7 +449,18 @@ async fn a_rejected_upload_says_why_at_its_field_and_nothing_else_is_lost() {
     assert!(page.text_of("#f-skill-says").contains("csv and mail"), "{}", page.text);
     assert!(page.text_of("#f-archive-says").contains("“two.zip” is uploaded"), "{}", page.text);
     // The browser sends no file now.
-    let kept = page.attr("input[type=hidden][name=archive]", "value");
+    let hidden = "input[type=hidden][name=archive]";
+    let kept = page.attr(hidden, "value");
+    let removed = page.attr("input[type=checkbox][name$=_removed]", "name");
+    let fields = [("archive", kept.as_str()), (removed.as_str(), "on"), ("skill", "mail")];
+    let without = scene.upload(&scene.owner, "all/install", ("", b""), &fields).await;
+    let source = without.text_of("form[action$='/all/install'] #f-source-says");
+    assert!(source.contains("choose a file"), "{}", without.text);
+    assert!(without.attrs(hidden, "value").is_empty(), "{}", without.text);
+    let fields = [("source", "https://skills.example/two.zip"), ("skill", "mail")];
+    let both = scene.upload(&scene.owner, "all/install", ("two.zip", &two), &fields).await;
+    assert!(both.text_of("#f-archive-says").contains("not both"), "{}", both.text);
+    assert!(both.attrs(hidden, "value").is_empty(), "{}", both.text);
     let fields = [("archive", kept.as_str()), ("skill", "mail")];
     let tom = scene.office.hq.another("Tom", Some(Role::Admin)).await;
     let other = scene.upload(&tom, "all/install", ("", b""), &fields).await;
@@ -618,6 +684,11 @@ async fn a_skill_of_an_agent_with_web_access_is_a_proposal() {
     let (_, results) = scene.ask(&ben, "Save it", save("# When asked\n\nOtherwise.")).await;
     assert!(results[1].contains("Proposed"), "{results:?}");
     assert_eq!(scene.state("deposits").await, "update");
+    let token = scene.office.hq.api().await;
+    let zip = zip_of(&[("SKILL.md", &skill_md("deposits", "Find deposits", "Search."))]);
+    let refused = token.bytes("POST", &format!("{SKILLS}/deposits/update"), BYTES, zip).await;
+    assert_eq!(refused.json()["code"], "skill_of_agent", "{}", refused.text);
+    assert!(scene.review("deposits").await.contains("Proposed by @ben"));
     scene.office.hq.finish().await;
 }
 

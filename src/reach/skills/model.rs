@@ -144,6 +144,8 @@ pub struct SkillVersion {
     pub licence: String,
     /// Commit of a git source.
     pub commit: String,
+    /// Where it was fetched from; empty if it was uploaded or an agent proposed it.
+    pub source: String,
     pub by: Actor,
     #[serde(with = "millisecond::required")]
     pub created_at: Timestamp,
@@ -200,6 +202,7 @@ impl Record for SkillVersion {
             },
             licence: "MIT".into(),
             commit: "0123".into(),
+            source: "https://skills.example/pdf.zip".into(),
             by: Actor::System(Part::Setup),
             created_at: at,
             approved_by: Some(Actor::System(Part::Setup)),

@@ -54,12 +54,10 @@ pub static SKILL: Entity = Entity {
 const SOURCE: Field = Field::line("source", "source").max(2_000).about(
     "address of an archive, a SKILL.md, a git repository or a site; or a folder or archive of this machine",
 );
-const ARCHIVE: Field = Field::upload(
-    ops::ARCHIVE,
-    "file",
-    FileKind { accept: ".zip,.tar.gz,.tgz,.gz", max_bytes: skill::MAX_BYTES },
-)
-.about("a .zip or .tar.gz of up to 20 MB to use instead of the source");
+const fn archive(about: &'static str) -> Field {
+    let kind = FileKind { accept: ".zip,.tar.gz,.tgz,.gz", max_bytes: skill::MAX_BYTES };
+    Field::upload(ops::ARCHIVE, "file", kind).about(about)
+}
 
 pub static SKILL_PACKAGES: Noun = Noun {
     acts: Acts { create: false, ..Acts::ALL },
@@ -77,7 +75,7 @@ pub static SKILL_PACKAGES: Noun = Noun {
             done: "Waiting for approval:",
             input: &[
                 SOURCE,
-                ARCHIVE,
+                archive("a .zip or .tar.gz to use instead of the source"),
                 Field::line("skill", "skill").max(64).about("if the source has several"),
                 Field::lines("agents", "agents").about("that get it; all if empty"),
             ],
@@ -154,10 +152,10 @@ pub static SKILL_PACKAGES: Noun = Noun {
         Op {
             name: "update",
             effect: Effect::External,
-            about: "Fetch the skill again. A new version waits for approval",
-            verb: "Fetch update",
-            done: "Fetched",
-            input: &[ARCHIVE],
+            about: "Fetch the skill again, or upload it. A new version waits for approval",
+            verb: "Update",
+            done: "Received",
+            input: &[archive("a .zip or .tar.gz; needed if the skill has no source")],
             offered: |skill| text_of(skill, "proposed_by").is_empty(),
             run: Run::Prepared(ops::fetch_again, ops::update),
             ..OP

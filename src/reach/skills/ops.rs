@@ -60,11 +60,19 @@ fn stored(ws: &Ws, package: &Package, commit: Option<String>) -> Result<Fetched,
 /// A package of a source by name; the only one if none is named.
 fn get(ws: &Ws, source: &Source, name: &str) -> Result<Fetched, Error> {
     let wanted = Some(name.trim()).filter(|name| !name.is_empty());
-    pick(ws, wait(fetch::fetch_one(ws, source, wanted))?, name, "source")
+    let asked = Asked { name, source_field: "source", name_field: "skill" };
+    let mut fetched = pick(ws, wait(fetch::fetch_one(ws, source, wanted))?, asked)?;
+    fetched.source = source.to_string();
+    Ok(fetched)
 }
 
-/// A package of an uploaded archive by name; the only one if none is named.
-fn get_uploaded(ws: &Ws, file: &SentFile, name: &str) -> Result<Fetched, Error> {
+/// A package of an uploaded archive by name; the only one if none is named. `name_field` is that of the name.
+fn get_uploaded(
+    ws: &Ws,
+    file: &SentFile,
+    name: &str,
+    name_field: &'static str,
+) -> Result<Fetched, Error> {
     if file.size == 0 {
         return Err(Error::field(ARCHIVE, "The file is empty. Choose another one."));
     }
@@ -77,21 +85,30 @@ fn get_uploaded(ws: &Ws, file: &SentFile, name: &str) -> Result<Fetched, Error> 
     let refused = |error: SkillError| {
         Error::field(ARCHIVE, web::form::sentence(&error.to_string())).with_code(error.code())
     };
-    pick(ws, fetch::unpack(&bytes).map_err(refused)?, name, ARCHIVE)
+    let asked = Asked { name, source_field: ARCHIVE, name_field };
+    pick(ws, fetch::unpack(&bytes).map_err(refused)?, asked)
 }
 
-/// The package with this name; the only one if it is empty. `field` is that of the source.
-fn pick(ws: &Ws, found: Found, name: &str, field: &str) -> Result<Fetched, Error> {
+/// Which package of a source is wanted, and the fields for errors about that.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// The only one if it is empty.
+    name: &'a str,
+    source_field: &'static str,
+    name_field: &'static str,
+}
+
+fn pick(ws: &Ws, found: Found, asked: Asked<'_>) -> Result<Fetched, Error> {
     match found {
         Found::Packages(mut found) => {
             let names: Vec<&str> =
                 found.packages.iter().map(|package| package.name.as_str()).collect();
-            let at = chosen(&names, name, &unusable(&found.broken), field)?;
+            let at = chosen(&names, asked, &unusable(&found.broken))?;
             stored(ws, &found.packages.swap_remove(at), found.commit)
         }
         Found::Index(index) => {
             let names: Vec<&str> = index.entries.iter().map(|entry| entry.name.as_str()).collect();
-            let at = chosen(&names, name, &skipped(&index), field)?;
+            let at = chosen(&names, asked, &skipped(&index))?;
             let package = wait(fetch::fetch_entry(ws, &index.entries[at]))?;
             stored(ws, &package, None)
         }
@@ -116,8 +133,8 @@ fn skipped(index: &Index) -> Vec<String> {
     index.skipped.iter().take(NAMED).map(line).collect()
 }
 
-/// The wanted one of these names. `others` says what else the source has, which is entered in `field`.
-fn chosen(names: &[&str], name: &str, others: &[String], field: &str) -> Result<usize, Error> {
+/// The wanted one of these names. `others` says what else the source has.
+fn chosen(names: &[&str], asked: Asked<'_>, others: &[String]) -> Result<usize, Error> {
     let with_others = |mut message: String| {
         for one in others {
             message.push_str(&format!(" {}.", one.trim_end_matches('.')));
@@ -131,17 +148,21 @@ fn chosen(names: &[&str], name: &str, others: &[String], field: &str) -> Result<
         }
         kernel::text::listed(&shown)
     };
-    match (names, name.trim()) {
-        ([], _) => Err(Error::field(field, with_others("There is no skill in it.".to_owned()))),
+    match (names, asked.name.trim()) {
+        ([], _) => {
+            let message = "There is no skill in it.".to_owned();
+            Err(Error::field(asked.source_field, with_others(message)))
+        }
         ([_], "") => Ok(0),
         (_, "") => {
             let message = format!("Name one of its skills: {}.", shown());
-            Err(Error::field("skill", with_others(message)))
+            Err(Error::field(asked.name_field, with_others(message)))
         }
         (_, name) => names.iter().position(|known| *known == name).ok_or_else(|| {
             let name = kernel::text::ellipsis(name, 60);
-            let message = format!("The source has no skill “{name}”. It has {}.", shown());
-            Error::field("skill", with_others(message))
+            let place = if asked.source_field == ARCHIVE { "file" } else { "source" };
+            let message = format!("The {place} has no skill “{name}”. It has {}.", shown());
+            Error::field(asked.name_field, with_others(message))
         }),
     }
 }
@@ -160,10 +181,11 @@ pub(super) fn fetch_new(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
     let name = cx.text("skill");
     let ready = match (cx.file(ARCHIVE), cx.text("source")) {
         (Some(file), "") => {
-            Ready { source: String::new(), fetched: get_uploaded(ws, &file, name)? }
+            Ready { source: String::new(), fetched: get_uploaded(ws, &file, name, "skill")? }
         }
         (Some(_), _) => {
-            return Err(Error::field("source", "Enter a source or choose a file, not both."));
+            // At the file, so that the form doesn't keep it.
+            return Err(Error::field(ARCHIVE, "Enter a source or choose a file, not both."));
         }
         (None, "") => return Err(Error::field("source", "Enter a source, or choose a file.")),
         (None, text) => {
@@ -188,13 +210,20 @@ pub(super) fn install(
 
 pub(super) fn fetch_again(cx: &OpCx<'_>, ws: &Ws) -> Result<Prepared, Error> {
     let skill = ws.read(|snap| cx.record::<Skill>(snap))?;
+    if !skill.proposed_by.is_empty() {
+        let message = format!(
+            "@{} proposed this skill and its updates; remove it before you install another one",
+            skill.proposed_by
+        );
+        return Err(Error::new(ProblemKind::Conflict, "skill_of_agent", message));
+    }
     if let Some(file) = cx.file(ARCHIVE) {
-        let fetched = get_uploaded(ws, &file, &skill.name)?;
+        let fetched = get_uploaded(ws, &file, &skill.name, ARCHIVE)?;
         return Ok(Box::new(Ready { source: skill.source, fetched }));
     }
     if skill.source.is_empty() {
-        let message = "this skill has no source to fetch it from; upload an archive of it";
-        return Err(Error::new(ProblemKind::Conflict, "skill_without_source", message));
+        let message = "This skill has no source to fetch it from. Choose a file.";
+        return Err(Error::field(ARCHIVE, message).with_code("skill_without_source"));
     }
     let source = source(&skill.source)?;
     let fetched = get(ws, &source, &skill.name)?;

@@ -4,6 +4,7 @@
 use app::Ws;
 use entity::{Fields, text_of};
 use features::deliverables::queries::diff::{self, Line};
+use features::notifications::queries as notifications;
 use kernel::Error;
 use kit::{OpCx, Prepared, Section, SectionBody};
 use serde_json::{Value, json};
@@ -57,7 +58,7 @@ fn sections(ws: &Ws, read: &dyn Read, skill: &Skill) -> Result<Vec<Section>, Sto
         (Some(_), None) => "Waits for approval",
         (None, _) => "Active version",
     };
-    all.push(code(title, facts(skill, version)));
+    all.push(code(title, facts(read, skill, version)?));
     if !version.findings.is_empty() {
         all.push(code("Findings", findings(version)));
     }
@@ -110,13 +111,16 @@ fn sentence(error: &Error) -> String {
     web::form::sentence(&error.to_string())
 }
 
-fn facts(skill: &Skill, version: &SkillVersion) -> String {
+fn facts(read: &dyn Read, skill: &Skill, version: &SkillVersion) -> Result<String, StoreError> {
     let mut lines = vec![format!("Version {}, hash {}", version.number, version.hash)];
-    match skill.source.as_str() {
-        "" if skill.proposed_by.is_empty() => lines.push("From an uploaded archive".to_owned()),
-        "" => lines.push(format!("Proposed by @{}", skill.proposed_by)),
-        source => lines.push(format!("From {}", visible(source))),
-    }
+    lines.push(match version.source.as_str() {
+        "" if skill.proposed_by.is_empty() => {
+            let name = notifications::name(read, version.by)?;
+            format!("Uploaded by {}", visible(&name))
+        }
+        "" => format!("Proposed by @{}", skill.proposed_by),
+        source => format!("From {}", visible(source)),
+    });
     lines.push(match skill.agents.as_slice() {
         [] => "For: all agents".to_owned(),
         agents => format!("For: @{}", agents.join(", @")),
@@ -130,7 +134,7 @@ fn facts(skill: &Skill, version: &SkillVersion) -> String {
     let files = web::format::count(u64::from(version.file_count), "file", "files");
     lines.push(format!("{files}, {} bytes", version.size));
     lines.push(visible(&version.description));
-    lines.join("\n")
+    Ok(lines.join("\n"))
 }
 
 fn findings(version: &SkillVersion) -> String {
