@@ -188,7 +188,7 @@ impl Entry {
     pub fn canonical(&self, raw: &str) -> Result<String, ToolError> {
         match &self.check {
             None => args::canonical(raw, &self.schema, self.aliases),
-            Some(check) => args::checked(raw, (&self.schema, &self.renamed), &**check),
+            Some(check) => args::checked(raw, (&self.schema, &self.renamed), check),
         }
     }
 }
