@@ -103,7 +103,7 @@ fn create(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     }
     let values = values(noun.entity.fields, cx, Mode::Whole)?;
     noun.check_proof(&cx.who, "create", &values)?;
-    let values = noun.completed(&cx.ws, values)?;
+    let values = noun.completed(&cx.ws, None, values)?;
     let reply = kept(cx, once, move |tx| Ok(Reply::Record(noun.entity.create(tx, &values)?)))?;
     answer(noun, cx, reply, StatusCode::CREATED)
 }
@@ -117,7 +117,7 @@ fn change(noun: &'static Noun, cx: &Cx) -> Result<Response, Failure> {
     let key = cx.read(|read| records::find(noun, read, reader(cx), &name))?;
     let values = values(noun.entity.fields, cx, Mode::Change)?;
     noun.check_proof(&cx.who, "change", &values)?;
-    let values = noun.completed(&cx.ws, values)?;
+    let values = noun.completed(&cx.ws, Some(&key), values)?;
     let me = reader(cx);
     let reply = kept(cx, once, move |tx| {
         records::check(noun, tx, me, &key, None)?;

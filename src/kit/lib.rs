@@ -81,8 +81,9 @@ pub struct Noun {
 /// operation, and the sent values (`None` for a form that is still empty). API tokens are refused then.
 pub type NeedsProof = fn(&str, Option<&Values>) -> bool;
 
-/// Completes sent values before the transaction, for network access. It may block, and may run twice.
-pub type Complete = fn(&app::Ws, Values) -> Result<Values, Error>;
+/// Completes sent values before the transaction, for network access. It gets the key of a changed record. It may block,
+/// and may run twice.
+pub type Complete = fn(&app::Ws, Option<&[u8]>, Values) -> Result<Values, Error>;
 
 /// Resolves a name to a record key.
 pub type Find = fn(&dyn Read, &str) -> Result<Option<Vec<u8>>, StoreError>;
@@ -152,9 +153,14 @@ impl Noun {
     }
 
     /// The sent values, completed by the noun.
-    pub(crate) fn completed(&self, ws: &app::Ws, values: Values) -> Result<Values, Error> {
+    pub(crate) fn completed(
+        &self,
+        ws: &app::Ws,
+        key: Option<&[u8]>,
+        values: Values,
+    ) -> Result<Values, Error> {
         match self.complete {
-            Some(complete) => complete(ws, values),
+            Some(complete) => complete(ws, key, values),
             None => Ok(values),
         }
     }

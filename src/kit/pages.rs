@@ -410,7 +410,7 @@ fn save(
     let act = if is_new { "create" } else { "change" };
     let checked = values.and_then(|values| {
         noun.check_proof(&cx.who, act, &values)?;
-        noun.completed(&cx.ws, values)
+        noun.completed(&cx.ws, key.as_deref(), values)
     });
     let done = match checked {
         Err(error) => Err(error),

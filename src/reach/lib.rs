@@ -7,6 +7,7 @@
 mod asking;
 pub mod config;
 pub mod engines;
+mod flags;
 mod layer;
 pub mod model;
 mod names;

@@ -12,7 +12,9 @@ use net::guard::{self, Opened};
 use net::message::{Method, Policy, Request, Timeouts};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use store::ReadExt as _;
 
+use crate::model::{McpServer, McpServerId};
 use crate::ops;
 use crate::pins::{self, Open, Registry};
 
@@ -42,11 +44,16 @@ struct PypiInfo {
 }
 
 /// Replaces packages without a version in a sent command. Waits for the registries.
-pub(crate) fn complete(ws: &Ws, mut values: Values) -> Result<Values, Error> {
+pub(crate) fn complete(ws: &Ws, key: Option<&[u8]>, mut values: Values) -> Result<Values, Error> {
     let Some(lines) = values.get("command").and_then(Value::as_array) else { return Ok(values) };
     let command: Vec<String> = lines.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     let command = match pins::open(&command) {
-        Some(_) => ops::wait(pinned(ws, command), ops::late())??,
+        Some(open) => {
+            check_variables(ws, key, &values, &open)?;
+            let late =
+                "The registry didn’t answer in time. Try again, or write the version yourself.";
+            ops::wait(pinned(ws, command), refused(late.to_owned()))??
+        }
         None => command,
     };
     if let Some(why) = pins::unpinned(&command) {
@@ -54,6 +61,30 @@ pub(crate) fn complete(ws: &Ws, mut values: Values) -> Result<Values, Error> {
     }
     values.insert("command".to_owned(), json!(command));
     Ok(values)
+}
+
+/// Refuses a package without a version if the server's variables name another registry than the one that HQ asks.
+fn check_variables(ws: &Ws, key: Option<&[u8]>, values: &Values, open: &Open) -> Result<(), Error> {
+    let id = key.and_then(kernel::key::decode::<McpServerId>);
+    let stored: Vec<String> = match id.filter(|_| !values.contains_key("env")) {
+        Some(id) => {
+            let server = ws.read(|snap| snap.get::<McpServer>(id))?;
+            server.map(|server| server.env).unwrap_or_default()
+        }
+        None => Vec::new(),
+    };
+    let sent = values.get("env").and_then(Value::as_array).into_iter().flatten();
+    let sent = sent.filter_map(Value::as_str);
+    let lines: Vec<&str> = stored.iter().map(String::as_str).chain(sent).collect();
+    match pins::elsewhere(&lines) {
+        None => Ok(()),
+        Some(name) => {
+            let why = format!(
+                "HQ doesn’t look up the newest one, because {name} can name another registry."
+            );
+            Err(refused(open.refusal(&why)))
+        }
+    }
 }
 
 fn refused(why: String) -> Error {
@@ -93,7 +124,7 @@ async fn newest(ws: &Ws, open: &Open) -> Result<(String, String), String> {
     let response = client(ws, base).request(request).await.map_err(|error| error.to_string())?;
     match response.status {
         200..300 => {}
-        404 | 410 => return Err(format!("{host} knows no package {name}")),
+        404 | 410 => return Err(format!("{host} has no package named {name}")),
         status => return Err(format!("{host} answered with status {status}")),
     }
     let body = response.body.bytes().await.map_err(|error| error.to_string())?;

@@ -4,6 +4,10 @@
 
 use std::ops::Range;
 
+use kernel::text::ellipsis;
+
+use crate::flags::{BUN, Flags, NPM, PIPX, PNPM, UV, YARN};
+
 /// The programs that this module reads.
 const RUNNERS: [&str; 10] =
     ["npx", "bunx", "pnpx", "npm", "pnpm", "yarn", "bun", "uvx", "uv", "pipx"];
@@ -12,19 +16,41 @@ const WRAPPERS: [&str; 16] = [
     "env", "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "busybox", "nice", "nohup", "setsid",
     "stdbuf", "sudo", "timeout", "xargs",
 ];
-/// Flags that name another registry than the one that HQ asks.
-const ELSEWHERE: [&str; 8] = [
+/// Flags that name another registry than the one that HQ asks, or a file that can.
+const ELSEWHERE: [&str; 11] = [
     "--registry",
+    "--userconfig",
+    "--globalconfig",
     "--index",
     "--default-index",
     "--index-url",
     "--extra-index-url",
     "--find-links",
+    "--config-file",
     "-i",
     "-f",
 ];
+/// Variables that do the same. npm reads its own in any case.
+const ELSEWHERE_VARIABLES: [&str; 12] = [
+    "NPM_CONFIG_REGISTRY",
+    "NPM_CONFIG_USERCONFIG",
+    "NPM_CONFIG_GLOBALCONFIG",
+    "PNPM_CONFIG_REGISTRY",
+    "UV_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_EXTRA_INDEX_URL",
+    "UV_FIND_LINKS",
+    "UV_CONFIG_FILE",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+];
+/// Flags that name the package of the program, whose name is then the first word.
+const SOURCES: [&str; 2] = ["--from", "--spec"];
 /// Longest version in bytes.
 const MAX_VERSION: usize = 64;
+/// Characters of a flag in a message.
+const MAX_SHOWN: usize = 100;
 
 /// Where packages come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,14 +99,10 @@ impl Open {
 pub fn open(command: &[String]) -> Option<Open> {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     // ok: a command that can't be read is refused as it is.
-    let (registry, packages) = packages(&words).ok()??;
+    let Found { registry, packages, is_elsewhere } = packages(&words).ok()??;
     let package = packages.into_iter().find(|one| !registry.is_exact(one.text))?;
     let name = bare(package.text);
     let is_open = matches!(&package.text[name.len()..], "" | "@latest");
-    let is_elsewhere = words[..package.word].iter().any(|word| {
-        let flag = word.split_once('=').map_or(*word, |(flag, _)| flag);
-        ELSEWHERE.contains(&flag)
-    });
     // A runner would run a package of its own.
     let is_plain = registry.is_name(name) && !RUNNERS.contains(&name);
     if !is_open || !is_plain || is_elsewhere {
@@ -95,11 +117,19 @@ pub fn open(command: &[String]) -> Option<Open> {
     })
 }
 
+/// The first of these `KEY=value` variables that names another registry than the one that HQ asks.
+#[must_use]
+pub fn elsewhere<'v>(variables: &[&'v str]) -> Option<&'v str> {
+    let names = variables.iter().map(|line| line.split_once('=').map_or(*line, |(name, _)| name));
+    let mut names = names.map(str::trim);
+    names.find(|name| ELSEWHERE_VARIABLES.iter().any(|one| one.eq_ignore_ascii_case(name)))
+}
+
 /// Why a command does not always run the same package, and how to name a version. `None` if it does.
 #[must_use]
 pub fn unpinned(command: &[String]) -> Option<String> {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
-    let (registry, packages) = match packages(&words) {
+    let Found { registry, packages, .. } = match packages(&words) {
         Ok(found) => found?,
         Err(why) => return Some(why),
     };
@@ -115,7 +145,7 @@ fn refusal(registry: Registry, package: &str, detail: &str) -> String {
     let (name, sign) = (bare(package), registry.sign());
     match registry.is_name(name) {
         true => format!(
-            "{package} has no exact version, so that it could change after your approval. {detail}Write it as \
+            "{package} has no exact version, so it could change after your approval. {detail}Write it as \
              {name}{sign}1.2.3 with the version that you want."
         ),
         false => format!(
@@ -173,7 +203,12 @@ impl<'w> Package<'w> {
 }
 
 /// The packages of a command, and where they come from.
-type Found<'w> = (Registry, Vec<Package<'w>>);
+struct Found<'w> {
+    registry: Registry,
+    packages: Vec<Package<'w>>,
+    /// Whether the command names another registry than the one that HQ asks.
+    is_elsewhere: bool,
+}
 
 /// The packages that a command downloads and runs, or why they can't be seen. `None` if it runs none.
 fn packages<'w>(words: &[&'w str]) -> Result<Option<Found<'w>>, String> {
@@ -184,156 +219,179 @@ fn packages<'w>(words: &[&'w str]) -> Result<Option<Found<'w>>, String> {
         let mut words = rest.iter().flat_map(|word| word.split(cut)).map(file_name);
         let Some(runner) = words.find(|word| RUNNERS.contains(word)) else { return Ok(None) };
         return Err(format!(
-            "{runner} is inside of another command, so that HQ can’t see what it runs. Start it itself, without \
-             {program}."
+            "{runner} is inside another command, so HQ can’t see what it runs. Start it itself, without {program}."
         ));
     }
-    Ok(match rest {
+    match rest {
         ["-m", module @ ("uv" | "pipx"), ..] if program.starts_with("python") => {
             packages_of(module, words, 3)
         }
         _ => packages_of(program, words, 1),
-    })
+    }
 }
 
 fn file_name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
 }
 
-/// The index after the first of these sequences. Flags may be before it.
-fn after<'w>(words: &[&'w str], start: usize, sequences: &[&[&'w str]]) -> Option<usize> {
-    (start..words.len()).find_map(|at| {
-        let found = sequences.iter().find(|sequence| words[at..].starts_with(sequence))?;
-        Some(at + found.len())
-    })
-}
-
 /// The packages of a program whose arguments begin at `start`.
-fn packages_of<'w>(program: &str, words: &[&'w str], start: usize) -> Option<Found<'w>> {
-    let past = |sequences: &[&[&'w str]]| after(words, start, sequences);
-    Some(match program {
-        "npx" | "bunx" | "pnpx" => (Registry::Npm, npm(words, start)),
-        "npm" => (Registry::Npm, npm(words, past(&[&["exec"], &["x"]])?)),
-        "pnpm" | "yarn" => (Registry::Npm, npm(words, past(&[&["dlx"]])?)),
-        "bun" => (Registry::Npm, npm(words, past(&[&["x"]])?)),
-        "uvx" => (Registry::Pypi, python(words, start).all()),
-        "pipx" => (Registry::Pypi, python(words, past(&[&["run"]])?).all()),
-        "uv" => match (past(&[&["tool", "run"]]), past(&[&["run"]])) {
-            (Some(start), _) => (Registry::Pypi, python(words, start).all()),
-            (None, Some(start)) => {
-                let Python { named, first } = python(words, start);
-                // Otherwise the first word is a program or file of this machine.
-                let is_foreign = |one: &Package<'_>| {
-                    one.text.contains("://") || RUNNERS.contains(&file_name(one.text))
-                };
-                let all: Vec<Package<'w>> =
-                    named.into_iter().chain(first.filter(is_foreign)).collect();
-                if all.is_empty() {
-                    return None;
-                }
-                (Registry::Pypi, all)
+fn packages_of<'w>(
+    program: &str,
+    words: &[&'w str],
+    start: usize,
+) -> Result<Option<Found<'w>>, String> {
+    let (flags, commands): (&Flags, &[&str]) = match program {
+        "npx" => (&NPM, &[]),
+        "npm" => (&NPM, &["exec", "exe", "x"]),
+        "pnpx" => (&PNPM, &[]),
+        "pnpm" => (&PNPM, &["dlx"]),
+        "bunx" => (&BUN, &[]),
+        "bun" => (&BUN, &["x"]),
+        "yarn" => (&YARN, &["dlx"]),
+        "uvx" => (&UV, &[]),
+        "uv" => (&UV, &["run", "uvx"]),
+        "pipx" => (&PIPX, &["run"]),
+        _ => return Ok(None),
+    };
+    let mut line = Line::new(flags, words, start);
+    let mut before = "";
+    if !commands.is_empty() {
+        // Other commands may have any flags.
+        if !words[start..].iter().any(|word| commands.contains(word)) {
+            return Ok(None);
+        }
+        loop {
+            match line.word()? {
+                None => return Ok(None),
+                Some(word) if commands.contains(&word.text) => break,
+                Some(word) => before = word.text,
             }
-            (None, None) => return None,
-        },
-        _ => return None,
-    })
-}
-
-/// The words from `start` on.
-fn words_from<'w>(words: &[&'w str], start: usize) -> impl Iterator<Item = Package<'w>> {
-    let words = words.iter().enumerate().skip(start);
-    words.map(|(word, text)| Package { text: *text, word, offset: 0 })
-}
-
-/// The packages of a command line of npm: those of `--package`, else the first word. A command for a shell could run
-/// others.
-fn npm<'w>(words: &[&'w str], start: usize) -> Vec<Package<'w>> {
-    let (mut named, mut first, mut at) = (Vec::new(), None, words_from(words, start));
-    while let Some(word) = at.next() {
-        match word.text {
-            "-p" | "--package" => named.extend(at.next()),
-            "--cache" | "--registry" | "--prefix" => {
-                at.next();
-            }
-            "-c" | "--call" => named.push(word),
-            "--" => continue,
-            text => match text.strip_prefix("--package=").or_else(|| text.strip_prefix("-p=")) {
-                Some(package) => named.push(word.ending(package)),
-                None if text.starts_with("--call=") || text.starts_with("-c=") => named.push(word),
-                None if text.starts_with('-') => {}
-                None => {
-                    first = Some(word);
-                    break;
-                }
-            },
         }
     }
-    if named.is_empty() { first.into_iter().collect() } else { named }
-}
-
-/// The packages of a command line of uv or pipx.
-struct Python<'w> {
-    /// Those of `--from`, `--spec` and `--with`. Files and folders that name packages are kept as their flag.
-    named: Vec<Package<'w>>,
-    /// The first word, unless `--from` or `--spec` names its package.
-    first: Option<Package<'w>>,
-}
-
-impl<'w> Python<'w> {
-    fn all(self) -> Vec<Package<'w>> {
-        self.named.into_iter().chain(self.first).collect()
+    let first = line.word()?;
+    if program == "npm" {
+        line.check_rest()?;
     }
+    // The first word of `uv run` is a program or file of this machine, unless it is one of these.
+    let is_script = program == "uv" && before != "tool";
+    let is_foreign =
+        |one: &Package<'_>| one.text.contains("://") || RUNNERS.contains(&file_name(one.text));
+    let first = first.filter(|one| match flags.registry {
+        _ if is_script => is_foreign(one),
+        Registry::Npm => line.packages.is_empty(),
+        Registry::Pypi => !line.has_source,
+    });
+    let Line { mut packages, is_elsewhere, .. } = line;
+    packages.extend(first);
+    if is_script && packages.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Found { registry: flags.registry, packages, is_elsewhere }))
 }
 
-fn python<'w>(words: &[&'w str], start: usize) -> Python<'w> {
-    const VALUED: [&str; 14] = [
-        "-p",
-        "--python",
-        "-i",
-        "--index",
-        "--default-index",
-        "--index-url",
-        "--extra-index-url",
-        "-f",
-        "--find-links",
-        "--cache-dir",
-        "--directory",
-        "--project",
-        "--config-file",
-        "--env-file",
-    ];
-    let (mut named, mut has_source, mut at) = (Vec::new(), false, words_from(words, start));
-    while let Some(word) = at.next() {
-        let (flag, mut value) = match word.text.split_once('=') {
-            Some((flag, value)) if flag.starts_with('-') => (flag, Some(word.ending(value))),
-            _ => (word.text, None),
+/// The words of a command line, read from the left.
+struct Line<'l, 'w> {
+    flags: &'static Flags,
+    words: &'l [&'w str],
+    /// Index of the next word.
+    at: usize,
+    /// Whether `--` was read, so that no flags follow.
+    is_past_flags: bool,
+    /// The packages that flags name.
+    packages: Vec<Package<'w>>,
+    /// Whether one of them has the program.
+    has_source: bool,
+    /// Whether a flag names another registry.
+    is_elsewhere: bool,
+}
+
+impl<'l, 'w> Line<'l, 'w> {
+    fn new(flags: &'static Flags, words: &'l [&'w str], at: usize) -> Self {
+        Self {
+            flags,
+            words,
+            at,
+            is_past_flags: false,
+            packages: Vec::new(),
+            has_source: false,
+            is_elsewhere: false,
+        }
+    }
+
+    fn take(&mut self) -> Option<Package<'w>> {
+        let text = *self.words.get(self.at)?;
+        let word = self.at;
+        self.at += 1;
+        Some(Package { text, word, offset: 0 })
+    }
+
+    /// The next word that is no flag, or why a flag before it can't be read.
+    fn word(&mut self) -> Result<Option<Package<'w>>, String> {
+        while let Some(word) = self.take() {
+            match word.text {
+                text if self.is_past_flags || !text.starts_with('-') => return Ok(Some(word)),
+                "--" => self.is_past_flags = true,
+                _ => self.flag(word)?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn flag(&mut self, word: Package<'w>) -> Result<(), String> {
+        let flags = self.flags;
+        let (flag, value) = match word.text.split_once('=') {
+            Some((flag, value)) => (flag, Some(word.ending(value))),
+            None => (word.text, None),
         };
-        match flag {
-            "--from" | "--spec" | "--with" | "-w" => {
-                has_source |= matches!(flag, "--from" | "--spec");
-                value = value.or_else(|| at.next());
-                named.extend(value.into_iter().flat_map(Package::items));
+        // npm has a flag for the registry of each scope.
+        let is_scope = flag.starts_with("--@") && flag.ends_with(":registry");
+        self.is_elsewhere |= is_scope || ELSEWHERE.contains(&flag);
+        if flags.opaque.contains(&flag) {
+            return Err(refusal(flags.registry, flag, ""));
+        }
+        if flags.packages.contains(&flag) {
+            self.has_source |= SOURCES.contains(&flag);
+            let value = value.or_else(|| self.take());
+            match flags.registry {
+                Registry::Npm => self.packages.extend(value),
+                Registry::Pypi => self.packages.extend(value.into_iter().flat_map(Package::items)),
             }
-            "--" => {}
-            flag if flag.starts_with("--with-") || flag == "--pip-args" => {
-                named.push(Package { text: flag, ..word });
-                if value.is_none() {
-                    at.next();
-                }
+            return Ok(());
+        }
+        let is_valued = flags.valued.contains(&flag);
+        let is_known = match value {
+            Some(_) => {
+                let is_long = flag.len() > 2 && flag.starts_with("--");
+                is_valued || is_scope || (flags.has_plain_values && is_long)
             }
-            flag if VALUED.contains(&flag) => {
-                if value.is_none() {
-                    at.next();
-                }
-            }
-            flag if flag.starts_with('-') => {}
-            _ => {
-                let first = Some(word).filter(|_| !has_source);
-                return Python { named, first };
-            }
+            None if is_valued => self.take().is_some_and(|value| !value.text.starts_with('-')),
+            None => flags.plain.contains(&flag),
+        };
+        if is_known { Ok(()) } else { Err(self.unknown(word.text)) }
+    }
+
+    /// Refuses flags after the package that npm reads itself.
+    fn check_rest(&self) -> Result<(), String> {
+        let mut rest = self.words[self.at..].iter().take_while(|word| **word != "--");
+        let flag = rest.find(|word| word.starts_with('-'));
+        match flag.filter(|_| !self.is_past_flags) {
+            None => Ok(()),
+            Some(flag) => Err(format!(
+                "npm would read {} itself. Write -- before the package, so that the program gets it.",
+                ellipsis(flag, MAX_SHOWN)
+            )),
         }
     }
-    Python { named, first: None }
+
+    fn unknown(&self, flag: &str) -> String {
+        let may_have_value = self.flags.has_plain_values && flag.starts_with("--");
+        let flag = ellipsis(flag, MAX_SHOWN);
+        let way = match may_have_value {
+            true => format!("Write {flag}=value"),
+            false => "Leave it out".to_owned(),
+        };
+        format!("HQ can’t tell what {flag} means here. {way}, or put it after the package.")
+    }
 }
 
 /// `name@1.2.3` or `@scope/name@1.2.3`, from the registry.
@@ -399,7 +457,7 @@ fn bare(package: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Open, Registry, open, unpinned};
+    use super::{Open, Registry, elsewhere, open, unpinned};
 
     fn words(command: &str) -> Vec<String> {
         command.split(' ').map(str::to_owned).collect()
@@ -429,6 +487,15 @@ mod tests {
             "bash /srv/start.sh",
             "node /srv/server.js",
             "python3 -m server",
+            "npx --loglevel silent tool@1.2.3",
+            "npx -y tool@1.2.3 --color never",
+            "npm exec -y -- tool@1.2.3 --port 1",
+            "npm --color always run start",
+            "pnpm --package=a@1.2.3 dlx b",
+            "uvx --color never tool==1.0 --from x",
+            "uvx --fork-strategy=fewest tool==1.0",
+            "uv run --extra dev server.py tool run x",
+            "uv tool --quiet run tool==1.0",
         ] {
             assert!(!loose(pinned), "{pinned}");
         }
@@ -469,6 +536,26 @@ mod tests {
             "env npx x@1.2.3",
             "/usr/bin/env -i A=1 /usr/bin/npx x",
             "sh -c npx;x",
+            "npx --loglevel silent tool",
+            "npx --color never tool@1.2.3",
+            "npx --color=never tool@1.2.3",
+            "npx --yes=other tool@1.2.3",
+            "npx --no-audit tool@1.2.3",
+            "npx --cal=other tool@1.2.3",
+            "npx -package other tool@1.2.3",
+            "npx --loglevel -y tool@1.2.3",
+            "npm --color always exec tool@1.2.3",
+            "npm exec tool@1.2.3 --package=other",
+            "pnpm --package=a dlx b",
+            "pnpm --package a dlx b@1.2.3",
+            "pnpm -c dlx x@1.2.3",
+            "bunx --loglevel silent tool@1.2.3",
+            "uvx --fork-strategy fewest tool==1.0",
+            "uvx -wother tool==1.0",
+            "uvx --color never tool",
+            "uvx --prerelease allow tool",
+            "uv tool --quiet run x",
+            "pipx run --sp=other tool==1.0",
         ] {
             assert!(loose(open), "{open}");
         }
@@ -478,6 +565,36 @@ mod tests {
     fn the_refusal_says_how_to_name_a_version() {
         let command = ["npx", "-y", "@a/b@latest"].map(str::to_owned);
         assert!(unpinned(&command).is_some_and(|why| why.contains("@a/b@1.2.3")));
+    }
+
+    #[test]
+    fn a_flag_that_hq_does_not_know_is_refused() {
+        for (command, why) in [
+            (
+                "uvx --x y tool==1.0",
+                "HQ can’t tell what --x means here. Write --x=value, or put it after the package.",
+            ),
+            (
+                "npx --x=y tool@1.2.3",
+                "HQ can’t tell what --x=y means here. Leave it out, or put it after the package.",
+            ),
+            (
+                "npm exec tool@1.2.3 --x",
+                "npm would read --x itself. Write -- before the package, so that the program gets it.",
+            ),
+        ] {
+            assert_eq!(unpinned(&words(command)).as_deref(), Some(why), "{command}");
+            assert_eq!(open(&words(command)), None, "{command}");
+        }
+    }
+
+    #[test]
+    fn variables_can_name_another_registry() {
+        for name in ["npm_config_registry", "NPM_CONFIG_REGISTRY", "UV_INDEX", "PIP_INDEX_URL"] {
+            let line = format!("{name}=https://a.example");
+            assert_eq!(elsewhere(&["KEY=1", &line]), Some(name));
+        }
+        assert_eq!(elsewhere(&["KEY=UV_INDEX", "UV_INDEX_STRATEGY=first-index"]), None);
     }
 
     /// The command with this version of all its packages.
@@ -506,6 +623,12 @@ mod tests {
             ("python3 -m uv tool run x", "python3 -m uv tool run x==1.2.3"),
             ("uv run --with pkg server.py", "uv run --with pkg==1.2.3 server.py"),
             ("node server.js", "node server.js"),
+            ("npx --loglevel silent tool", "npx --loglevel silent tool@1.2.3"),
+            ("npx -p a b --registry c", "npx -p a@1.2.3 b --registry c"),
+            ("pnpm --package=a dlx b", "pnpm --package=a@1.2.3 dlx b"),
+            ("uvx --color never tool", "uvx --color never tool==1.2.3"),
+            ("uvx --prerelease allow tool", "uvx --prerelease allow tool==1.2.3"),
+            ("uvx --from tool tool --index x", "uvx --from tool==1.2.3 tool --index x"),
         ] {
             assert_eq!(pinned(command, "1.2.3").as_deref(), Some(wanted), "{command}");
         }
@@ -519,6 +642,10 @@ mod tests {
             "npx github:a/b",
             "npx ./a",
             "npx --registry https://a.example tool",
+            "npx -p tool --registry https://own.example tool",
+            "npx --@a:registry=https://own.example @a/b",
+            "npx --userconfig npmrc tool",
+            "uvx --from tool --index https://own.example tool",
             "npx -c tool",
             "npx",
             "uvx tool>=1.0",

@@ -128,8 +128,8 @@ async fn a_package_without_a_version_gets_the_newest_one_which_a_person_approves
 async fn a_package_whose_version_no_registry_names_is_refused_with_what_to_do() {
     let scene = Scene::start().await;
     for (command, why) in [
-        (["npx", "missing"], "knows no package missing. Write it as missing@1.2.3"),
-        (["uvx", "missing"], "knows no package missing. Write it as missing==1.2.3"),
+        (["npx", "missing"], "has no package named missing. Write it as missing@1.2.3"),
+        (["uvx", "missing"], "has no package named missing. Write it as missing==1.2.3"),
         (["npx", "broken"], "answered with status 500. Write it as broken@1.2.3"),
         (["npx", "strange"], "named no version. "),
         (["npx", "hostile"], "named no exact version. "),
@@ -150,9 +150,32 @@ async fn a_package_whose_version_no_registry_names_is_refused_with_what_to_do() 
     let form = [("name", "files"), ("command", "npx\n-y\nmissing")];
     let refused = scene.owner.form(PAGE, &form).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
-    assert!(refused.text.contains("127.0.0.1 knows no package missing"), "{}", refused.text);
+    assert!(refused.text.contains("127.0.0.1 has no package named missing"), "{}", refused.text);
     let listed = scene.owner.get(SERVERS).await.json();
     assert_eq!(listed["items"], json!([]), "{listed}");
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_registry_is_asked_if_the_variables_name_another_one() {
+    let scene = Scene::start().await;
+    let env = json!(["npm_config_registry=https://own.example"]);
+    let open = json!({ "name": "files", "command": ["npx", "@acme/files"], "env": env });
+    let refused = scene.owner.post(SERVERS, &open).await;
+    assert_eq!(refused.json()["code"], "mcp_unpinned", "{}", refused.text);
+    assert!(refused.text.contains("npm_config_registry can name another"), "{}", refused.text);
+    let exact = json!({ "name": "files", "command": ["npx", "@acme/files@1.0.0"], "env": env });
+    let made = scene.owner.post(SERVERS, &exact).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    // A change without variables keeps the stored ones.
+    let one = format!("{SERVERS}/files");
+    let open = json!({ "command": ["npx", "@acme/files"] });
+    let refused = scene.owner.json("PATCH", &one, &open).await;
+    assert_eq!(refused.json()["code"], "mcp_unpinned", "{}", refused.text);
+    assert!(scene.seen.lock().is_empty(), "{:?}", scene.seen.lock());
+    let open = json!({ "command": ["npx", "@acme/files"], "env": [] });
+    let changed = scene.owner.json("PATCH", &one, &open).await.json();
+    assert_eq!(changed["command"], json!(["npx", "@acme/files@2026.1.14"]), "{changed}");
     scene.office.hq.finish().await;
 }
 
