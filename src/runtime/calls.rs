@@ -398,7 +398,7 @@ impl Turn {
         let resumed = self.resumed(call, entry).await?;
         let is_resumed = resumed.is_some();
         let (passed, Held { slot, before }) = match resumed {
-            Some(lease) => (Passed::Go { lease, is_bound: false }, Held::default()),
+            Some(passed) => (passed, Held::default()),
             None => self.pass((call, later), entry, &cx).await?,
         };
         let lease = match passed {

@@ -304,6 +304,25 @@ impl Turn {
         Ok(Some(leases))
     }
 
+    /// Whether a call of a connected tool may still be made after a wait: it is allowed, or its approval covers it.
+    pub(super) async fn is_still_allowed(
+        &self,
+        call: &Call,
+        entry: &Entry,
+        arguments: String,
+    ) -> Result<bool, EngineError> {
+        let weighed = self.authorize(call, entry, arguments, None).await?;
+        let covers = |approval: &Approval| {
+            let is_same_tool = approval.is_of(&entry.definition);
+            approval.is_allowed() && is_same_tool && approval.digest == weighed.digest
+        };
+        Ok(match weighed.verdict.decision {
+            AccessDecision::Allow => true,
+            AccessDecision::Ask => weighed.answered.as_ref().is_some_and(covers),
+            AccessDecision::Deny => false,
+        })
+    }
+
     /// Returns `true` if the approval request of this call has an answer.
     pub(super) fn is_answered(&self, call: &Call) -> Result<bool, EngineError> {
         let run = self.talk.journal.run;

@@ -1,23 +1,24 @@
 //! Calls during which an MCP server asks a person or wants a sign-in. The run gives its slot back and makes the call
-//! again afterwards; the tool then continues where it stopped. The check of such a call is not repeated, because it has
-//! begun.
+//! again afterwards; the tool then continues where it stopped. The check of such a call is repeated only after a
+//! sign-in, because the server has not begun it.
 
 use std::time::Instant;
 
 use crypto::redact::Spot;
-use features::runs::model::Elicitation;
+use features::runs::model::{Elicitation, Park};
 use features::runs::queries::{elicit, park};
 use kernel::text::ellipsis;
 use kernel::{JsonText, WaitFor};
 use serde_json::Value;
+use store::ReadExt as _;
 use tool::registry::Entry;
-use tool::{Lease, ServerQuestion, ToolOutput, ToolWait};
+use tool::{APPROVAL_CHANGED, ServerQuestion, ToolError, ToolOutput, ToolWait};
 
 use super::EngineError;
 use super::calls::{Outcomes, since};
 use super::command::ends::ServerAsked;
 use super::command::journal::CallResumed;
-use super::gate::weighed_there;
+use super::gate::{Passed, weighed_there};
 use super::toolbox::Call;
 use super::turn::{Step, Turn};
 
@@ -36,20 +37,28 @@ impl Turn {
         self.is_asked(self.talk.journal.steps + 1)
     }
 
-    /// The lease of a call that continues after its server's question or a sign-in; `None` for any other call.
+    /// Lets a call continue after its server's question or a sign-in; `None` for any other call.
     pub(super) async fn resumed(
         &mut self,
         call: &Call,
         entry: &Entry,
-    ) -> Result<Option<Lease>, EngineError> {
+    ) -> Result<Option<Passed>, EngineError> {
         if !entry.is_layered() || !self.is_next_asked()? {
             return Ok(None);
         }
         // ok: arguments that no longer fit the tool are checked like those of a new call.
         let Ok(arguments) = entry.canonical(&call.arguments) else { return Ok(None) };
         let (step, activity) = (self.talk.journal.steps + 1, call.name.clone());
+        let run = self.talk.journal.run;
+        let park = self.talk.journal.ws.read(|snap| snap.get::<Park>((run, step)))?;
+        // It may have waited for days.
+        let may_go = !park.is_some_and(|park| park.is_for_sign_in())
+            || self.is_still_allowed(call, entry, arguments.clone()).await?;
         self.talk.journal.apply(CallResumed { step, activity }).await?;
-        Ok(Some(weighed_there(arguments)))
+        Ok(Some(match may_go {
+            true => Passed::Go { lease: weighed_there(arguments), is_bound: false },
+            false => Passed::Refused(ToolError::refused("unavailable", APPROVAL_CHANGED)),
+        }))
     }
 
     /// Records a server's question, for whose answer the run waits, or that it waits for a sign-in.
@@ -62,7 +71,10 @@ impl Turn {
         let ServerQuestion { server, message, schema, url, state } = question;
         let is_small = |text: &Option<String>| text.as_ref().map_or(0, String::len) <= MAX_STATE;
         if !is_small(&state) || !is_small(&schema) || !is_small(&url) {
-            let text = "Error(too_large): the server's question is too large to be asked";
+            let text = match wait.waits_for {
+                WaitFor::SignIn => "Error(too_large): the call is too large to wait for a sign-in",
+                _ => "Error(too_large): the server's question is too large to be asked",
+            };
             let output = Outcomes::of(Ok(ToolOutput::error(text)), since(start))?;
             return self.finish(call, output).await.map(|()| Step::Next);
         }

@@ -191,6 +191,10 @@ pub struct ToolWait {
     pub question: Option<Box<ServerQuestion>>,
 }
 
+/// The answer to a call that is no longer allowed as it was when it began to wait.
+pub const APPROVAL_CHANGED: &str =
+    "The approval of the tool has just been changed. Nothing was called.";
+
 /// A question of a server to a person, or its demand for a sign-in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerQuestion {

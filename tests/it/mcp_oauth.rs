@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use axum::response::IntoResponse as _;
 use features::connections::model::Wire;
-use features::runs::model::Run;
-use kernel::{Outcome, Role, RunState, TrustMode, WaitFor};
+use features::runs::model::{EventKind, Run};
+use features::trust::queries as trust;
+use kernel::{Outcome, Role, RunId, RunState, TrustMode, WaitFor};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use store::ReadExt as _;
 use support::hq::{Person, Reply, Setup};
 use support::model::Turn;
 use support::office::Office;
@@ -119,6 +121,15 @@ impl Scene {
         assert_eq!(waiting.detail, "Waiting for sign-in to web.");
         assert!(self.issuer.known().calls.is_empty());
         run
+    }
+
+    /// The run ends without the call, whose approval was changed during its wait.
+    async fn ended_as_changed(&self, run: RunId) {
+        assert_eq!(self.office.ended(run).await.summary, "I can't.");
+        let results = self.office.results(run);
+        assert_eq!(results.len(), 1, "{results:?}");
+        assert!(!results[0].1 && results[0].2.contains("has just been changed"), "{results:?}");
+        assert!(self.issuer.known().calls.is_empty());
     }
 
     async fn call(&self, tool: &str) -> Reply {
@@ -240,7 +251,11 @@ async fn a_call_of_an_agent_waits_for_the_sign_in_also_after_a_restart_and_is_ma
     let run = scene.waiting().await;
     assert_eq!(scene.refreshes(), 1);
     let page = scene.owner.get(&format!("/w/marlow-cargo/runs/{}", run.name())).await;
-    assert!(page.text.contains("Waiting for sign-in to web. It continues"), "{}", page.text);
+    assert!(
+        page.text.contains("Waiting for sign-in to web. Without it, the call fails"),
+        "{}",
+        page.text
+    );
     let links = page.attrs("a", "href");
     let server = format!("{PAGES}/mcp-servers?edit=");
     assert!(links.iter().any(|link| link.starts_with(&server)), "{links:?}");
@@ -270,7 +285,10 @@ async fn a_call_of_an_agent_waits_for_the_first_sign_in_and_that_of_a_person_fai
     scene.op("test", json!({})).await;
     let approved = scene.op("approve", json!({ "reads": ["look"], "acts": [] })).await;
     assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    let eve = scene.office.hq.another("Eve", Some(Role::Admin)).await;
     let run = scene.waiting().await;
+    let told = eve.get("/api/v1/notifications").await.text;
+    assert!(told.contains("waits for a sign-in"), "{told}");
     let called = scene.call("look").await;
     assert_eq!(called.status, StatusCode::SERVICE_UNAVAILABLE, "{}", called.text);
     assert!(called.text.contains("needs an admin to sign in"), "{}", called.text);
@@ -320,6 +338,87 @@ async fn a_wait_for_a_sign_in_ends_with_its_server_and_after_seven_days() {
         assert!(scene.issuer.known().calls.is_empty());
         scene.office.hq.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_to_a_public_tool_ends_no_wait_and_the_wait_keeps_its_limit() {
+    let scene = Scene::start().await;
+    {
+        let mut known = scene.issuer.known();
+        (known.is_for_calls, known.public) = (true, Some("write"));
+        known.scopes = "read write".to_owned();
+    }
+    scene.op("test", json!({})).await;
+    let approved = scene.op("approve", json!({ "reads": ["look", "write"], "acts": [] })).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    let run = scene.waiting().await;
+    assert_eq!(scene.call("write").await.json()["message"], "seen");
+    scene.office.hq.advance(Duration::from_secs(6 * 24 * 3_600)).await;
+    assert_eq!(scene.office.get::<Run>(run.id).state, RunState::Waiting);
+    scene.office.model.push(Turn::text("I can't."));
+    scene.office.hq.advance(Duration::from_secs(24 * 3_600)).await;
+    assert_eq!(scene.office.ended(run.id).await.summary, "I can't.");
+    let results = scene.office.results(run.id);
+    assert!(results[0].2.contains("needs an admin to sign in"), "{results:?}");
+    let events = scene.office.events(run.id);
+    let waits = events.iter().filter(|kind| matches!(kind, EventKind::Waiting { .. })).count();
+    assert_eq!(waits, 1, "{events:?}");
+    assert_eq!(scene.issuer.known().calls, ["write"]);
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_not_made_after_a_sign_in_if_its_agent_may_no_longer_make_it() {
+    let scene = Scene::approved(json!({ "reads": [], "acts": ["look"] })).await;
+    scene.lose();
+    let run = scene.waiting().await;
+    scene.office.trust(run.agent, TrustMode::Ask).await;
+    scene.office.model.push(Turn::text("I can't."));
+    scene.issuer.known().is_closed = false;
+    scene.sign_in().await;
+    scene.ended_as_changed(run.id).await;
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_not_made_if_its_tool_is_approved_differently_during_the_wait() {
+    let scene = Scene::approved(json!({ "reads": ["look"], "acts": [] })).await;
+    scene.lose();
+    let run = scene.waiting().await;
+    scene.office.model.push(Turn::text("I can't."));
+    let approved = scene.op("approve", json!({ "reads": [], "acts": ["look"] })).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.text);
+    scene.ended_as_changed(run.id).await;
+    scene.office.hq.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_a_person_has_approved_is_made_after_the_sign_in() {
+    let scene = Scene::approved(json!({ "reads": [], "acts": ["look"] })).await;
+    scene.lose();
+    let ada = scene.office.agent("Ada").await;
+    scene.office.trust(ada.id, TrustMode::Ask).await;
+    scene.office.model.push(Turn::call("web__look", json!({})));
+    let run = scene.office.say(&ada, "Look").await;
+    scene.office.in_state(run, RunState::Waiting).await;
+    let approval = scene.office.ws().read(|snap| trust::waiting_of(snap, run));
+    let approval = approval.expect("a readable store").expect("a request");
+    let path = format!("/api/v1/approvals/{}/answer", approval.id);
+    let said = scene.owner.json("POST", &path, &json!({ "answer": "once" })).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text);
+    let signs_in = |run: &Run| {
+        run.waiting.as_ref().is_some_and(|waiting| waiting.waits_for == WaitFor::SignIn)
+    };
+    scene
+        .office
+        .until("a wait for the sign-in", |snap| Ok(snap.get::<Run>(run)?.filter(signs_in)))
+        .await;
+    scene.office.model.push(Turn::text("Seen."));
+    scene.issuer.known().is_closed = false;
+    scene.sign_in().await;
+    assert_eq!(scene.office.ended(run).await.summary, "Seen.");
+    assert_eq!(scene.issuer.known().calls, ["look"]);
+    scene.office.hq.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::flow::{needs, open, write};
+use super::revocation::revoke_later;
 use super::tokens::{self, Credentials};
 use super::wire::{Fault, Wire};
 use super::{keep, rules};
@@ -96,15 +97,19 @@ async fn refreshed(ws: &Ws, server: &McpServer, serial: u64) -> Result<(), NoTok
         },
     };
     let id = server.id;
-    let is_stored = match keep::seal(ws, (id, serial + 1), &new) {
-        Ok(value) => write(ws, move |tx| rules::refreshed(tx, id, serial, value)).await.is_some(),
+    let stored = match keep::seal(ws, (id, serial + 1), &new) {
+        Ok(value) => write(ws, move |tx| rules::refreshed(tx, id, serial, value)).await,
         Err(error) => {
             tracing::warn!(%error, "a sign-in to an MCP server of {} can't be sealed", ws.slug);
-            false
+            None
         }
     };
-    if is_stored {
+    if let Some(is_wanted) = stored {
         *recent = Recent::default();
+        if !is_wanted {
+            // The server was moved or removed, or somebody has signed out.
+            revoke_later(ws, new, server.open_hosts.clone());
+        }
         return Ok(());
     }
     recent.unstored = Some((serial, new));

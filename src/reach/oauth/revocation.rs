@@ -56,12 +56,17 @@ pub(crate) async fn revoke_ended(ws: &Ws) {
         if write(ws, move |tx| rules::revoking(tx, id)).await == Some(true)
             && let Some(credentials) = credentials
         {
-            let own = ws.clone();
-            ws.spawn("revocation of MCP tokens", async move {
-                revoke(&own, &credentials, &open_hosts).await;
-            });
+            revoke_later(ws, credentials, open_hosts);
         }
     }
+}
+
+/// Withdraws tokens without waiting for the answer.
+pub(super) fn revoke_later(ws: &Ws, credentials: Credentials, open_hosts: Vec<String>) {
+    let own = ws.clone();
+    ws.spawn("revocation of MCP tokens", async move {
+        revoke(&own, &credentials, &open_hosts).await;
+    });
 }
 
 async fn revoke(ws: &Ws, credentials: &Credentials, open_hosts: &[String]) {

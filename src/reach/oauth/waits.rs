@@ -1,26 +1,39 @@
 //! Calls of agents that wait for a sign-in. A server has refused them before it carried them out, so that they are made
 //! again, also those that act. What they wait for is in the store: they wait for days and over restarts of HQ.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use app::Ws;
 use features::agents::model::Agent;
 use features::runs::model::{Elicitation, Park, Run};
 use features::runs::queries as runs;
 use features::runs::rules::park as parking;
 use jiff::SignedDuration;
-use kernel::{Error, WaitFor};
+use kernel::key::KeyBuf;
+use kernel::{Error, RunId, Timestamp, WaitFor};
 use mcp::client::Parked;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use store::{Read, ReadExt as _, StoreError};
+use store::{Range, Read, ReadExt as _, StoreError};
 use tool::{ServerQuestion, ToolCx, ToolError, ToolWait};
 
 use super::flow::write;
 use super::model::SignInState;
-use crate::model::McpServer;
-use crate::pool::Target;
+use crate::model::{McpServer, McpServerId};
+use crate::pool::{Pool, Target};
 use crate::queries;
 
 /// Longest wait.
 const LIMIT: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The runs of a workspace whose calls may wait for a sign-in. Only these are read after each commit.
+#[derive(Default)]
+pub(crate) struct WaitingRuns {
+    runs: Mutex<HashSet<RunId>>,
+    /// The runs from before HQ was started are among them.
+    has_earlier: AtomicBool,
+}
 
 /// A call that waits, with what a person has approved of it.
 #[derive(Serialize, Deserialize)]
@@ -41,6 +54,12 @@ impl WaitingCall {
     }
 }
 
+fn waiting_call(park: &Park) -> Option<WaitingCall> {
+    let state = park.asked.as_ref().and_then(|asked| asked.state.as_ref());
+    // ok: the call reports a state that can't be read.
+    state.and_then(|state| serde_json::from_str(&state.0).ok())
+}
+
 fn broken(error: &serde_json::Error) -> ToolError {
     let message = format!("the state of a waiting call can't be converted: {error}");
     ToolError::Failed { code: "internal", message }
@@ -54,13 +73,13 @@ pub(crate) fn wait(
 ) -> Result<Option<ToolWait>, ToolError> {
     let now = cx.ws.app.clock.now();
     let found = cx.ws.read(|snap| {
-        let before = snap.get::<Park>((cx.run, cx.step))?.filter(Park::is_for_sign_in);
-        let is_late = before.and_then(|park| park.until).is_some_and(|until| until <= now);
-        let server = snap.get::<McpServer>(target.server)?.filter(|_| !is_late);
         let serial = super::queries::grant(snap, target.server)?.serial;
-        Ok::<_, StoreError>(server.map(|server| (server, serial)))
+        let until = earlier_limit(snap, cx, (target.server, serial))?.unwrap_or(now + LIMIT);
+        let server = snap.get::<McpServer>(target.server)?.filter(|_| now < until);
+        Ok::<_, StoreError>(server.map(|server| (server, serial, until)))
     })?;
-    let Some((McpServer { id, name, fingerprint, .. }, serial)) = found else { return Ok(None) };
+    let Some((server, serial, until)) = found else { return Ok(None) };
+    let McpServer { id, name, fingerprint, .. } = server;
     let waiting = WaitingCall { target: target.clone(), fingerprint, serial, parked };
     let state = serde_json::to_string(&waiting).map_err(|error| broken(&error))?;
     let detail = format!("Waiting for sign-in to {name}.");
@@ -70,12 +89,28 @@ pub(crate) fn wait(
         state: Some(state),
         ..ServerQuestion::default()
     };
+    // Before the run waits, so that no sign-in is missed.
+    Pool::of(&cx.ws).sign_ins.runs.lock().insert(cx.run);
     Ok(Some(ToolWait {
         waits_for: WaitFor::SignIn,
         detail,
-        until: Some(now + LIMIT),
+        until: Some(until),
         question: Some(Box::new(question)),
     }))
+}
+
+/// The limit of an earlier wait of the same call or for the same sign-in, so that waits don't add up.
+fn earlier_limit(
+    read: &dyn Read,
+    cx: &ToolCx,
+    (server, serial): (McpServerId, u64),
+) -> Result<Option<Timestamp>, StoreError> {
+    let parks: Vec<Park> = read.list(&Range::prefix(KeyBuf::of(&cx.run)))?;
+    let is_same = |park: &&Park| {
+        let is_for = |call: WaitingCall| call.target.server == server && call.serial == serial;
+        park.is_for_sign_in() && (park.step == cx.step || waiting_call(park).is_some_and(is_for))
+    };
+    Ok(parks.iter().filter(is_same).filter_map(|park| park.until).min())
 }
 
 /// A call that is made again after its wait; `None` if its server or its tool is no longer what was approved.
@@ -92,18 +127,33 @@ pub(crate) fn resumed(
 }
 
 /// Resumes the runs whose call need not wait any longer: after a sign-in, or because the call can't be made anyway.
-pub(crate) async fn end_over(ws: &Ws) -> Result<(), StoreError> {
-    let over = ws.read(|snap| {
-        let mut over = Vec::new();
-        for run in runs::live(snap)? {
+pub(crate) async fn end_over(ws: &Ws, waiting: &WaitingRuns) -> Result<(), StoreError> {
+    if !waiting.has_earlier.load(Ordering::Acquire) {
+        let earlier = ws.read(|snap| earlier(snap))?;
+        waiting.runs.lock().extend(earlier);
+        waiting.has_earlier.store(true, Ordering::Release);
+    }
+    let all: Vec<RunId> = waiting.runs.lock().iter().copied().collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let (over, ended) = ws.read(|snap| {
+        let (mut over, mut ended) = (Vec::new(), Vec::new());
+        for id in all {
+            let Some(run) = snap.get::<Run>(id)?.filter(Run::is_live) else {
+                ended.push(id);
+                continue;
+            };
             if let Some(park) = runs::park::sign_in_of(snap, &run)?
                 && is_over(snap, &run, &park)?
             {
                 over.push((run.id, park.step));
             }
         }
-        Ok::<_, StoreError>(over)
+        Ok::<_, StoreError>((over, ended))
     })?;
+    // The others stay, because their wait may be about to be stored.
+    waiting.runs.lock().retain(|id| !ended.contains(id));
     for (run, step) in over {
         // A failure is logged, and the next round tries again.
         write(ws, move |tx| parking::sign_in_over(tx, run, step).map_err(Error::of)).await;
@@ -111,11 +161,16 @@ pub(crate) async fn end_over(ws: &Ws) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The live runs that wait for a sign-in or may do so next: a host may just be recording a wait.
+fn earlier(read: &dyn Read) -> Result<Vec<RunId>, StoreError> {
+    let waits_for = |run: &Run| run.waiting.as_ref().map(|waiting| waiting.waits_for);
+    let mut all = runs::live(read)?;
+    all.retain(|run| waits_for(run).is_none_or(|what| what == WaitFor::SignIn));
+    Ok(all.iter().map(|run| run.id).collect())
+}
+
 fn is_over(read: &dyn Read, run: &Run, park: &Park) -> Result<bool, StoreError> {
-    let state = park.asked.as_ref().and_then(|asked| asked.state.as_ref());
-    // ok: the call reports a state that can't be read.
-    let waiting = state.and_then(|state| serde_json::from_str::<WaitingCall>(&state.0).ok());
-    let Some(waiting) = waiting else { return Ok(true) };
+    let Some(waiting) = waiting_call(park) else { return Ok(true) };
     let Some(server) = read.get::<McpServer>(waiting.target.server)? else { return Ok(true) };
     let slug = read.get::<Agent>(run.agent)?.map(|agent| agent.slug).unwrap_or_default();
     let tool = queries::tool_of(read, server.id, &waiting.target.tool)?;
@@ -125,7 +180,6 @@ fn is_over(read: &dyn Read, run: &Run, park: &Park) -> Result<bool, StoreError> 
         return Ok(true);
     }
     let grant = super::queries::grant(read, server.id)?;
-    let state = grant.state_at(&server.url);
-    let is_missing = matches!(state, SignInState::Needed | SignInState::Again);
-    Ok(!is_missing || grant.serial != waiting.serial)
+    // A server that has answered another call without the sign-in may still require it for this one.
+    Ok(grant.state_at(&server.url) == SignInState::In || grant.serial != waiting.serial)
 }

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::asking::Waiting;
 use crate::model::{McpServer, McpServerId, McpTool, Mode, ToolState};
+use crate::oauth::waits::WaitingRuns;
 use crate::oauth::{self, Attempt, Refusal};
 use crate::secrets::{self, Filled};
 use crate::{config, queries, result, rules};
@@ -64,8 +65,7 @@ enum Purpose {
 }
 
 /// The answer to a call whose tool is no longer the one that was approved.
-pub(crate) const CHANGED: &str =
-    "The approval of the tool has just been changed. Nothing was called.";
+pub(crate) const CHANGED: &str = tool::APPROVAL_CHANGED;
 
 /// A tool to call, as it was approved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +101,8 @@ pub struct Pool {
     slots: Mutex<HashMap<McpServerId, Arc<Slot>>>,
     /// Calls that wait for people on an open connection.
     pub held: Waiting,
+    /// Runs whose calls may wait for a sign-in.
+    pub(crate) sign_ins: WaitingRuns,
     swept: OnceLock<Shared<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
 
@@ -191,7 +193,7 @@ impl Pool {
     /// Closes idle connections and those whose server was changed, turned off or removed. Ends waits for sign-ins.
     async fn tend(&self, ws: &Ws, now: Timestamp) -> Result<(), StoreError> {
         self.held.sweep(ws)?;
-        oauth::waits::end_over(ws).await?;
+        oauth::waits::end_over(ws, &self.sign_ins).await?;
         let slots: Vec<(McpServerId, Arc<Slot>)> =
             self.slots.lock().iter().map(|(id, slot)| (*id, Arc::clone(slot))).collect();
         for (id, slot) in slots {

@@ -44,6 +44,8 @@ pub struct Known {
     pub odd: Option<fn() -> Response>,
     /// The server wants tokens for calls only.
     pub is_for_calls: bool,
+    /// Calls of this tool need no token.
+    pub public: Option<&'static str>,
     /// No tokens are issued at the moment.
     pub is_down: bool,
     /// The answer names this issuer instead.
@@ -239,7 +241,10 @@ impl Issuer {
             let header = format!("Bearer {meta}{more}");
             (status, [("www-authenticate", header)], Body::empty()).into_response()
         };
-        let is_open = known.is_for_calls && asked["method"] != "tools/call";
+        let is_open = match asked["method"] == "tools/call" {
+            true => known.public.is_some_and(|tool| asked["params"]["name"] == tool),
+            false => known.is_for_calls,
+        };
         let token = auth.strip_prefix("Bearer ");
         if !is_open && !token.is_some_and(|token| known.access.contains(token)) {
             return refused(StatusCode::UNAUTHORIZED, ", scope=\"read\"");

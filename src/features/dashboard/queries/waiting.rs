@@ -46,7 +46,10 @@ pub(super) fn found(
                 _ => ("clock", "Waiting", "waiting"),
             };
             facts.extend(run.waiting.as_ref().map(|waiting| scene.time(waiting.since).text));
-            let door = door.map(|(path, label)| Act::go(label, scene.ws.url(path)));
+            // The page is for admins.
+            let may_open = waits_for != Some(WaitFor::SignIn) || scene.who.access.may(Can::Admin);
+            let door =
+                door.filter(|_| may_open).map(|(path, label)| Act::go(label, scene.ws.url(path)));
             Ok(Row {
                 tone: Tone::Warn,
                 icon,

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use crate::notifications::queries;
 use crate::notifications::rules::{self, NotificationError};
 use crate::runs::model::Run;
+use crate::runs::queries::talk;
 use crate::tasks::model::Task;
 use crate::trust::queries as trust;
 use kernel::{About, Notice, NoticeKind, RunId, WaitFor};
@@ -32,7 +33,25 @@ pub(super) fn asks(
         WaitFor::SignIn => (NoticeKind::QuestionAsked, "waits for a sign-in"),
         _ => (NoticeKind::QuestionAsked, "has a question"),
     };
-    tell(tx, &run, kind, verb)
+    tell(tx, &run, kind, verb)?;
+    if what == WaitFor::SignIn { tell_other_admins(tx, &run) } else { Ok(()) }
+}
+
+/// Notifies the admins to whom a conversation is private that its agent waits for a sign-in, which only admins can do.
+fn tell_other_admins(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), NotificationError> {
+    let title = format!("{} waits for a sign-in", agent_name(tx, run.agent)?);
+    let detail = run.waiting.as_ref().map(|waiting| waiting.detail.clone()).unwrap_or_default();
+    let about = About::Agent(run.agent);
+    let mut notice = Notice::new(NoticeKind::System, about, title).body(detail).only();
+    for admin in queries::admins(tx)? {
+        if !talk::may_speak(tx, run, admin)? {
+            notice = notice.to(admin);
+        }
+    }
+    if notice.to.is_empty() {
+        return Ok(());
+    }
+    rules::notify(tx, notice).map(drop)
 }
 
 fn tell(
@@ -51,8 +70,13 @@ fn tell(
         None => format!(" in {}", run.name()),
     };
     let detail = run.waiting.as_ref().map(|waiting| waiting.detail.clone()).unwrap_or_default();
-    let notice = Notice::new(kind, About::Run(run.id), format!("{agent} {verb}{on}"));
-    rules::notify(tx, notice.body(detail).or_admins()).map(drop)
+    let notice = Notice::new(kind, About::Run(run.id), format!("{agent} {verb}{on}")).body(detail);
+    let notice = match run.waiting.as_ref().map(|waiting| waiting.waits_for) {
+        // Nobody else can sign in.
+        Some(WaitFor::SignIn) => notice.admins(),
+        _ => notice.or_admins(),
+    };
+    rules::notify(tx, notice).map(drop)
 }
 
 /// Reminds people of pending approvals: after an hour, then daily. Returns the number of reminders.

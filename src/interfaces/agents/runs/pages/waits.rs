@@ -9,6 +9,7 @@ use features::inbox::queries::why::clock;
 use features::runs::model::Run;
 use features::runs::queries::silent;
 use features::runs::queries::waits::{self, Why};
+use kernel::{Can, WaitFor};
 use store::{Read, StoreError};
 use web::error::PageError;
 use web::extract::Path;
@@ -41,14 +42,27 @@ pub(super) fn of(
     if let Some(waits) = for_machine(tx, look, run)? {
         return Ok(Some(waits));
     }
-    let Some(Why { text, door, deed }) = waits::of(tx, run, agent)? else { return Ok(None) };
-    let until = run.waiting.as_ref().and_then(|waiting| waiting.until);
-    let text = match until {
-        Some(until) => format!("{text} It continues automatically {}.", look.time(until).text),
-        None => text,
-    };
+    let Some(Why { mut text, door, deed }) = waits::of(tx, run, agent)? else { return Ok(None) };
+    let signs_in = run.waiting.as_ref().is_some_and(|waiting| waiting.waits_for == WaitFor::SignIn);
+    // The page of a sign-in is for admins.
+    let may_open = !signs_in || look.access.may(Can::Admin);
+    if !may_open {
+        text.push_str(" An admin has to sign in.");
+    }
+    if let Some(until) = run.waiting.as_ref().and_then(|waiting| waiting.until) {
+        let time = look.time(until).text;
+        text.push_str(&match signs_in {
+            true => format!(" Without it, the call fails {time}."),
+            false => format!(" It continues automatically {time}."),
+        });
+    }
     let place = |(path, label): (String, &'static str)| (look.ws.url(&path), label);
-    Ok(Some(Waits { text, door: door.map(place), deed: deed.map(place), back: None }))
+    Ok(Some(Waits {
+        text,
+        door: door.filter(|_| may_open).map(place),
+        deed: deed.map(place),
+        back: None,
+    }))
 }
 
 /// The reason of a run that waits for its silent machine.
