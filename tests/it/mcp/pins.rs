@@ -36,7 +36,7 @@ fn answer(path: &str) -> Response {
         "/npm/hostile/latest" => npm("1.2.3 --registry=http://evil.example"),
         "/npm/tagged/latest" => npm("next"),
         "/npm/ranged/latest" => npm("^1.2.3"),
-        "/npm/strange/latest" => json!(["1.2.3"]),
+        "/npm/strange/latest" => json!({ "versions": ["1.2.3"] }),
         "/npm/broken/latest" => {
             return (axum::http::StatusCode::INTERNAL_SERVER_ERROR, "broken").into_response();
         }
