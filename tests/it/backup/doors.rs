@@ -18,12 +18,13 @@ use kernel::{Actor, Cause, Clock as _, Part, PasskeyId, Role, TypedId as _, Work
 use serde_json::json;
 use server::restore::{Mode, RestoreRequest, Restored, Which, restore};
 use store::consumer::{self, Consume, ConsumeError};
-use store::{Cursor, Entry, Range, ReadExt as _, Record as _, WriteTx};
+use store::{Entry, Range, ReadExt as _, Record as _, WriteTx};
 
 use super::page::PAGE;
 use super::{back_up, repository};
 use support::hq::{OWNER, Person, Setup, TestHq};
 use support::work;
+use web::sse::Position;
 
 fn put_back(hq: &TestHq, repo: &Repository) -> Restored {
     let wish = RestoreRequest {
@@ -235,7 +236,7 @@ async fn every_kind_of_cursor_is_refused_or_begins_anew_after_a_restore() {
     let mut page = person.stream(&format!("/w/marlow-cargo/events?after={place}")).await;
     let told = page.next().await.expect("a message");
     // Background work may have written since the start.
-    let at: Cursor = told.id.parse().expect("a place");
+    let Position { cursor: at, .. } = told.id.parse().expect("a place");
     assert_eq!((told.event.as_str(), at.incarnation), ("hq-resync", head.incarnation));
     assert!((head.seq..=hq.ws().store.head().seq).contains(&at.seq), "{at} behind {head}");
     let back = person.clone().with("last-event-id", &place);
