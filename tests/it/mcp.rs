@@ -5,6 +5,7 @@ mod foreign;
 mod injections;
 mod killed;
 mod pins;
+mod sse;
 
 use std::fs;
 use std::path::Path;

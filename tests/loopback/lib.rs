@@ -13,6 +13,12 @@ pub enum Step {
     Send(Vec<u8>),
     /// Sends nothing more and keeps the connection.
     Stall,
+    /// Keeps this connection, for [`Step::Push`], and serves the next one.
+    Hold,
+    /// Sends these bytes on the connection that was kept last.
+    Push(Vec<u8>),
+    /// Ends all connections that were kept.
+    Cut,
 }
 
 /// A plain answer with a body.
@@ -33,7 +39,8 @@ pub async fn serving<T>(
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = pin!(async move {
-        loop {
+        let mut held: Vec<TcpStream> = Vec::new();
+        'connections: loop {
             let (mut connection, _) = listener.accept().await.unwrap();
             let Some(request) = read_request(&mut connection).await else { continue };
             for step in script(&request) {
@@ -45,6 +52,17 @@ pub async fn serving<T>(
                         }
                     }
                     Step::Stall => future::pending().await,
+                    Step::Hold => {
+                        held.push(connection);
+                        continue 'connections;
+                    }
+                    Step::Push(bytes) => {
+                        let last = held.last_mut().expect("a connection that was kept");
+                        if last.write_all(&bytes).await.is_err() {
+                            break;
+                        }
+                    }
+                    Step::Cut => held.clear(),
                 }
             }
         }

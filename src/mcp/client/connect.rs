@@ -128,7 +128,21 @@ impl Client {
             "clientInfo": self.client_info(),
         });
         let Value::Object(params) = params else { unreachable!("invariant: an object") };
-        let mut result = self.opening("initialize", params, self.options.timeouts.connect).await?;
+        let limit = self.options.timeouts.connect;
+        let first = self.opening("initialize", params.clone(), limit).await;
+        let mut result = match (first, &self.transport) {
+            // Servers of version 2024-11-05 take no messages at their address, but stream events from there.
+            (
+                Err(err @ McpError::Status { status: 400 | 404 | 405, .. }),
+                Transport::Http(http),
+            ) if http.is_new() => {
+                if !http.open_stream().await? {
+                    return Err(err);
+                }
+                self.opening("initialize", params, limit).await?
+            }
+            (result, _) => result?,
+        };
         let version = result.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
         if !LEGACY_VERSIONS.contains(&version) {
             return Err(McpError::Version { supported: vec![version.to_owned()] });
@@ -140,7 +154,14 @@ impl Client {
             Transport::Stdio(stdio) => stdio.send(&initialized),
             Transport::Http(http) => {
                 http.set_version(Era::Legacy, &version);
-                http.send(&initialized).await?;
+                match http.shared_stream() {
+                    Some(stream) => {
+                        stream.send(&initialized);
+                        // Otherwise the next message could overtake it.
+                        stream.delivered(self.next_id()).await;
+                    }
+                    None => http.send(&initialized).await?,
+                }
             }
         }
         let info = result.get("serverInfo").cloned();

@@ -1,6 +1,7 @@
-//! Requests over streamable HTTP. Each request is a POST of its own, answered by JSON or by a stream of events.
+//! Requests over HTTP. With streamable HTTP, each request is a POST of its own, answered by JSON or by a stream of events.
+//! With HTTP+SSE of version 2024-11-05, all answers come over one stream, which then works like the one of a program.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use net::client::{Body, HttpClient, Response};
@@ -15,6 +16,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::ask::{Ask, MAX_MESSAGE, Notices, Patience};
 use super::elicit::{Progress, Question};
 use super::error::McpError;
+use super::sse::{self, Events, Post, Posts};
+use super::stdio::{Failures, Stdio};
 use crate::wire::{Era, Id, META_VERSION, METHOD_NOT_FOUND, MODERN_VERSION, Message, RpcError};
 
 /// Maximum size of all messages of a response together, in bytes.
@@ -27,6 +30,14 @@ const NOTICE: Timeouts = Timeouts {
     idle: Duration::from_secs(5),
     total: Some(Duration::from_secs(5)),
 };
+/// Time limits of a message to a server that answers over a stream. Some accept a message only when they have carried it
+/// out. The patience of the request decides.
+const POST: Timeouts =
+    Timeouts { headers: Duration::from_secs(3600), idle: Duration::from_secs(5), total: None };
+/// Wait for the first event of a stream over which all answers come.
+const FIRST_EVENT: Duration = Duration::from_secs(10);
+/// How long such a stream may be silent. Dead connections are found by TCP.
+const SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Wait before an interrupted stream is resumed, unless the server names another one.
 const RESUME: Duration = Duration::from_secs(1);
 const MAX_RESUME: Duration = Duration::from_secs(30);
@@ -46,13 +57,36 @@ struct State {
     is_lost: bool,
 }
 
-pub(super) struct Http {
-    http: HttpClient,
+/// Where requests go, and may go.
+#[derive(Clone)]
+struct Address {
     url: String,
     policy: Policy,
     only: Hosts,
-    state: Mutex<State>,
+}
+
+impl Address {
+    fn request(&self, state: &State, method: Method) -> Request {
+        let mut request = Request::new(self.policy, method, self.url.clone()).max_body(MAX_BODY);
+        request.only = self.only.clone();
+        request.headers = state.headers.clone();
+        if let Some((Era::Legacy, version)) = &state.version {
+            request.headers.set("mcp-protocol-version", version.clone());
+        }
+        if let Some(session) = &state.session {
+            request.headers.set("mcp-session-id", session.clone());
+        }
+        request
+    }
+}
+
+pub(super) struct Http {
+    http: HttpClient,
+    address: Address,
+    state: Arc<Mutex<State>>,
     notices: Arc<Notices>,
+    /// Over which all requests go once it is open.
+    stream: OnceLock<Stdio>,
 }
 
 /// State of a response stream.
@@ -69,8 +103,9 @@ impl Http {
         (policy, only): (Policy, Hosts),
         notices: Arc<Notices>,
     ) -> Http {
-        let state = Mutex::new(State { headers, ..State::default() });
-        Http { http, url, policy, only, state, notices }
+        let state = Arc::new(Mutex::new(State { headers, ..State::default() }));
+        let address = Address { url, policy, only };
+        Http { http, address, state, notices, stream: OnceLock::new() }
     }
 
     pub fn set_headers(&self, headers: Headers) {
@@ -99,7 +134,74 @@ impl Http {
         state.is_lost = true;
     }
 
+    /// Whether nothing is known of the server yet.
+    pub fn is_new(&self) -> bool {
+        self.stream.get().is_none() && self.state.lock().version.is_none()
+    }
+
+    /// The stream over which all requests go, if it is open.
+    pub fn shared_stream(&self) -> Option<&Stdio> {
+        self.stream.get()
+    }
+
+    /// Opens the stream of version 2024-11-05. Returns `false` if the server offers none.
+    pub async fn open_stream(&self) -> Result<bool, McpError> {
+        let request = self
+            .base(&self.state.lock(), Method::Get)
+            .header("accept", "text/event-stream")
+            .timeouts(Timeouts { headers: FIRST_EVENT, idle: SILENCE, total: None })
+            // Each message has its own limit.
+            .max_body(u64::MAX);
+        let (endpoint, events) = match timeout(FIRST_EVENT, self.begin(request)).await {
+            Ok(Ok(Some(begun))) => begun,
+            Ok(Err(
+                err @ (McpError::Unauthorized { .. }
+                | McpError::Forbidden { .. }
+                | McpError::Protocol { .. }),
+            )) => return Err(err),
+            // ok: the answer to the POST before says more
+            Ok(Ok(None) | Err(_)) | Err(_) => return Ok(false),
+        };
+        let failures = Failures::default();
+        let posts = Posts::new(self.poster(endpoint), Arc::clone(&failures));
+        let stream = Stdio::new(Box::new(events), Box::new(posts), Arc::clone(&self.notices));
+        self.stream.get_or_init(|| stream.with_failures(failures));
+        Ok(true)
+    }
+
+    /// Reads the first event of the stream. Returns the address for messages, and the stream.
+    async fn begin(&self, request: Request) -> Result<Option<(String, Events)>, McpError> {
+        let response = self.http.request(request).await?;
+        if !response.is_success() {
+            return Err(failure(response, false).await);
+        }
+        if media_type(&response) != "text/event-stream" {
+            return Ok(None);
+        }
+        let answered = response.url.clone();
+        let Some((endpoint, events)) = sse::begin(response.body).await? else { return Ok(None) };
+        let endpoint = sse::endpoint(&self.address.url, &answered, &endpoint)?;
+        Ok(Some((endpoint, events)))
+    }
+
+    /// Sends messages to this address, with the headers of the moment.
+    fn poster(&self, endpoint: String) -> Post {
+        let address = Address { url: endpoint, ..self.address.clone() };
+        let (http, state) = (self.http.clone(), Arc::clone(&self.state));
+        Box::new(move |body: Vec<u8>| {
+            let request = address
+                .request(&state.lock(), Method::Post)
+                .body("application/json", body)
+                .header("accept", "application/json, text/event-stream")
+                .timeouts(POST);
+            Box::pin(deliver(http.clone(), request))
+        })
+    }
+
     pub async fn request(&self, ask: &Ask<'_>) -> Result<Value, McpError> {
+        if let Some(stream) = self.stream.get() {
+            return stream.request(ask).await;
+        }
         if ask.cancel.is_cancelled() {
             return Err(McpError::Cancelled { was_sent: false });
         }
@@ -150,16 +252,7 @@ impl Http {
     }
 
     fn base(&self, state: &State, method: Method) -> Request {
-        let mut request = Request::new(self.policy, method, self.url.clone()).max_body(MAX_BODY);
-        request.only = self.only.clone();
-        request.headers = state.headers.clone();
-        if let Some((Era::Legacy, version)) = &state.version {
-            request.headers.set("mcp-protocol-version", version.clone());
-        }
-        if let Some(session) = &state.session {
-            request.headers.set("mcp-session-id", session.clone());
-        }
-        request
+        self.address.request(state, method)
     }
 
     fn post(&self, message: &Message, ask: Option<&Ask<'_>>) -> Result<Request, McpError> {
@@ -366,6 +459,17 @@ impl Http {
             tracing::debug!(error = %err, "An answer didn't reach an MCP server");
         }
     }
+}
+
+/// Sends a message whose answer comes over the stream.
+async fn deliver(http: HttpClient, request: Request) -> Result<(), McpError> {
+    let response = http.request(request).await?;
+    if !response.is_success() {
+        return Err(failure(response, true).await);
+    }
+    // ok: the body says nothing, and a connection is only used again after it
+    let _ = response.body.beginning(MAX_FAILURE).await;
+    Ok(())
 }
 
 /// The error of a response without success.

@@ -1,4 +1,4 @@
-//! Client for servers of both eras, over stdio and streamable HTTP.
+//! Client for servers of both eras, over stdio, streamable HTTP and HTTP+SSE.
 //!
 //! A client starts no task. Requests that wait drive the connection together; between requests nothing is read, unless
 //! the owner polls [`Client::ended`].
@@ -10,10 +10,13 @@ mod error;
 mod http;
 mod options;
 mod pipe;
+mod sse;
 mod stdio;
 
 #[cfg(test)]
 mod http_tests;
+#[cfg(test)]
+mod sse_tests;
 #[cfg(test)]
 mod stdio_tests;
 
@@ -156,19 +159,29 @@ impl Client {
         self.notices.skipped()
     }
 
-    /// Returns `true` if the connection cannot be used any longer. Only a connection over stdio ends.
+    /// Returns `true` if the connection cannot be used any longer.
     pub fn is_ended(&self) -> bool {
-        match &self.transport {
-            Transport::Stdio(stdio) => stdio.is_ended(),
-            Transport::Http(_) => false,
-        }
+        self.shared_stream().is_some_and(Stdio::is_ended)
+    }
+
+    /// Returns `true` for a connection over streams that all requests share. No other one ends by itself.
+    pub fn can_end(&self) -> bool {
+        self.shared_stream().is_some()
     }
 
     /// Drives the connection until it ends, so that notifications also arrive between requests.
     pub async fn ended(&self) -> McpError {
+        match self.shared_stream() {
+            Some(stream) => stream.ended(self.next_id()).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The streams that all requests share.
+    fn shared_stream(&self) -> Option<&Stdio> {
         match &self.transport {
-            Transport::Stdio(stdio) => stdio.ended(self.next_id()).await,
-            Transport::Http(_) => std::future::pending().await,
+            Transport::Stdio(stdio) => Some(stdio),
+            Transport::Http(http) => http.shared_stream(),
         }
     }
 
@@ -265,11 +278,12 @@ impl Client {
         self.plain(method, Map::new()).await.map(drop)
     }
 
-    /// Ends the session or the input of the program.
+    /// Ends the session, the stream or the input of the program.
     pub async fn close(&self) {
-        match &self.transport {
-            Transport::Stdio(stdio) => stdio.close(self.next_id()).await,
-            Transport::Http(http) => http.close().await,
+        match (self.shared_stream(), &self.transport) {
+            (Some(stream), _) => stream.close(self.next_id()).await,
+            (None, Transport::Http(http)) => http.close().await,
+            (None, Transport::Stdio(_)) => {}
         }
     }
 

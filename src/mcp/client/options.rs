@@ -14,7 +14,7 @@ use crate::wire::Era;
 pub enum Link {
     /// Output and input of a program, one message per line. Whoever started the program also ends it.
     Stdio { reader: Box<dyn AsyncRead + Send + Unpin>, writer: Box<dyn AsyncWrite + Send + Unpin> },
-    /// Streamable HTTP.
+    /// Streamable HTTP, or HTTP+SSE if the server speaks only that.
     Http {
         http: HttpClient,
         url: String,

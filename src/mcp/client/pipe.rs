@@ -4,6 +4,7 @@
 //! dropped at any time. Lines are written by polls as well: a dropped request never leaves half a line behind.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -121,6 +122,11 @@ impl Pipe {
         true
     }
 
+    /// Whether the server has got everything queued.
+    pub fn is_written(&self) -> bool {
+        self.queue.is_empty() && !self.must_flush
+    }
+
     /// Takes the line of a request back. Returns `false` if a part of it is written already.
     pub fn take_back(&mut self, id: u64) -> bool {
         let Some(at) = self.queue.iter().position(|line| line.id == Some(id)) else { return false };
@@ -185,7 +191,10 @@ impl Pipe {
                     return lines;
                 }
                 Poll::Ready(Err(err)) => {
-                    self.finish(End::Closed(err.to_string()));
+                    self.finish(match err.kind() {
+                        io::ErrorKind::FileTooLarge => End::TooLarge,
+                        _ => End::Closed(err.to_string()),
+                    });
                     return lines;
                 }
                 Poll::Ready(Ok(())) if space.filled().is_empty() => {

@@ -1,4 +1,4 @@
-//! Requests over the output and input of a program.
+//! Requests over the output and input of a program, or over streams that look the same.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,10 +21,16 @@ use crate::wire::{Id, METHOD_NOT_FOUND, Message, RpcError};
 const MAX_QUESTIONS: usize = 16;
 /// Time in which a server should read the last lines.
 const CLOSING: Duration = Duration::from_secs(1);
+/// Time for the delivery of a message without an answer.
+const DELIVERY: Duration = Duration::from_secs(5);
+
+/// Requests that could not be delivered, noted by a writer that knows more than an end of the connection.
+pub(super) type Failures = Arc<Mutex<Vec<(u64, McpError)>>>;
 
 /// Event of a request.
 enum Event {
     Reply(Result<Value, RpcError>),
+    Failed(McpError),
     Question(Id, Question),
     Progress(Progress),
 }
@@ -48,6 +54,7 @@ pub(super) struct Stdio {
     inner: Mutex<Inner>,
     wakers: Arc<Wakers>,
     notices: Arc<Notices>,
+    failures: Failures,
 }
 
 impl Stdio {
@@ -57,7 +64,13 @@ impl Stdio {
         notices: Arc<Notices>,
     ) -> Stdio {
         let inner = Inner { pipe: Pipe::new(reader, writer), slots: HashMap::new() };
-        Stdio { inner: Mutex::new(inner), wakers: Arc::default(), notices }
+        let failures = Failures::default();
+        Stdio { inner: Mutex::new(inner), wakers: Arc::default(), notices, failures }
+    }
+
+    /// The same with failures that its writer notes.
+    pub fn with_failures(self, failures: Failures) -> Stdio {
+        Stdio { failures, ..self }
     }
 
     pub async fn request(&self, ask: &Ask<'_>) -> Result<Value, McpError> {
@@ -68,6 +81,10 @@ impl Stdio {
                 Event::Reply(outcome) => {
                     held.release(true);
                     return outcome.map_err(McpError::Rpc);
+                }
+                Event::Failed(err) => {
+                    held.release(true);
+                    return Err(err);
                 }
                 Event::Progress(progress) => {
                     patience.extend();
@@ -95,6 +112,22 @@ impl Stdio {
         let mut inner = self.inner.lock();
         inner.pipe.queue(None, text(message));
         inner.pipe.write(&mut Context::from_waker(&Waker::from(Arc::clone(&self.wakers))));
+    }
+
+    /// Drives the connection until everything queued is delivered, for a while.
+    pub async fn delivered(&self, id: u64) {
+        let _waiting = Waiting { id, wakers: &self.wakers };
+        let written = poll_fn(|cx| {
+            self.wakers.set(id, cx.waker());
+            let mut inner = self.inner.lock();
+            self.pump(&mut inner, id);
+            match inner.pipe.is_written() || inner.pipe.end().is_some() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        });
+        // ok: the next request shows what is wrong
+        let _ = timeout(DELIVERY, written).await;
     }
 
     /// Drives the connection until it ends.
@@ -191,6 +224,10 @@ impl Stdio {
                 answer = &mut answering => break answer,
                 event = poll_fn(|cx| self.poll(cx, ask.id, false)) => match event? {
                     Event::Reply(outcome) => return Ok(Some(outcome)),
+                    Event::Failed(err) => {
+                        held.release(true);
+                        return Err(err);
+                    }
                     Event::Progress(progress) => elicit.progress(&progress),
                     Event::Question(..) => {}
                 },
@@ -257,6 +294,13 @@ impl Stdio {
             }
             // Answers to the server's requests. A failure shows in the second round.
             inner.pipe.write(cx);
+        }
+        let failed = std::mem::take(&mut *self.failures.lock());
+        for (id, err) in failed {
+            if let Some(slot) = inner.slots.get_mut(&id) {
+                slot.events.push_back(Event::Failed(err));
+                woken.push(id);
+            }
         }
         if inner.pipe.end().is_some() {
             woken.extend(inner.slots.keys().copied());
@@ -418,8 +462,8 @@ impl Held<'_> {
         for id in slot.unanswered {
             inner.pipe.queue(None, answer_text(id, Answer::Cancel.action()));
         }
-        let is_answered =
-            is_answered || slot.events.iter().any(|event| matches!(event, Event::Reply(_)));
+        let is_end = |event: &Event| matches!(event, Event::Reply(_) | Event::Failed(_));
+        let is_answered = is_answered || slot.events.iter().any(is_end);
         if self.may_cancel && !is_answered {
             let mut params = Map::new();
             params.insert("requestId".to_owned(), self.id.into());

@@ -535,9 +535,9 @@ fn ready(ws: &Ws, server: &McpServer) -> Result<(), Fault> {
     }
 }
 
-/// Drives a program's connection until it ends, so that changed tools are reported between calls, too.
+/// Drives a connection until it ends, so that changed tools are reported between calls, too.
 fn watch(ws: &Ws, id: McpServerId, connection: &Arc<Connection>, slot: Arc<Slot>) {
-    if !connection.is_program() {
+    if !connection.client.can_end() {
         return;
     }
     let (own, connection) = (ws.clone(), Arc::clone(connection));
@@ -549,7 +549,8 @@ fn watch(ws: &Ws, id: McpServerId, connection: &Arc<Connection>, slot: Arc<Slot>
         }
         // Whoever finds a program that has ended closes it too, so only the connection knows who was first.
         connection.close().await;
-        if !connection.is_intended() && !own.halt().is_cancelled() {
+        let is_program = connection.is_program();
+        if is_program && !connection.is_intended() && !own.halt().is_cancelled() {
             tracing::info!("the MCP server {id} ended");
             count_end(&own, id, &slot.health).await;
         }
