@@ -4,7 +4,6 @@
 //!
 //! `make bench` runs all rows, `make bench ARGS=turn` those whose name contains the word. Rows with missing
 //! prerequisites say so; the command fails only if a promise is missed.
-//! part is missing says so; the command fails only when a promise is missed.
 
 #![expect(clippy::print_stdout, reason = "a table on standard output is what this program is for")]
 
@@ -21,6 +20,7 @@ mod load;
 mod model;
 mod proof;
 mod quality;
+mod reach;
 mod rows;
 mod runtime;
 mod credential_proxy;
@@ -193,6 +193,34 @@ const ROWS: &[Row] = &[
         peer: "–",
         measure: knowledge::both,
     },
+    Row {
+        name: "MCP call : npm client",
+        promise: "p50 ≤ 1.2",
+        peer: "same run",
+        measure: reach::stdio,
+    },
+    Row {
+        name: "tool_search, 500 tools", promise: "p99 ≤ 5 ms", peer: "–", measure: reach::find
+    },
+    Row {
+        name: "request, 200 tools of 5",
+        promise: "≤ 300 B more",
+        peer: "–",
+        measure: reach::prompt,
+    },
+    Row {
+        name: "20 MCP servers, idle",
+        promise: "≤ 2 MB more, 0 processes",
+        peer: "–",
+        measure: reach::idle,
+    },
+    Row {
+        name: "web search, over its engine",
+        promise: "≤ 5 ms, cached ≤ 1 ms",
+        peer: "same run",
+        measure: reach::web,
+    },
+    Row { name: "skill of 2,000 files", promise: "≤ 3 s", peer: "–", measure: reach::install },
     Row { name: "proof, 1,000 calls", promise: "≤ 50 ms", peer: "–", measure: proof::delivery },
     Row {
         name: "undo of 10,000 task changes", promise: "≤ 5 s", peer: "–", measure: undo::tasks
