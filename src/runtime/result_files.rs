@@ -86,7 +86,7 @@ impl Turn {
             authorize::authorize(snap, &agents, Some(run), &facts)
         })?;
         let is_refused = verdict.decision == AccessDecision::Deny;
-        Ok(is_refused.then(|| format!("you may not write files: {}", verdict.why)))
+        Ok(is_refused.then(|| format!("you can't write files: {}", verdict.why)))
     }
 
     async fn plan_file(&self, path: String, data: Vec<u8>) -> Result<Planned, EngineError> {

@@ -520,7 +520,8 @@ async fn a_home_that_starts_again_goes_on_with_the_snapshot_where_the_host_is() 
     while kind(&host.takes(&mut talk).await) != "rows" {}
     let standing = host.mirror.standing().expect("a read");
     let Standing::Taking(_, _, place) = standing else { panic!("it has a part: {standing:?}") };
-    let (_, word) = tokio::join!(hq.restart(), talk.is_closed());
+    // A host hangs up after a goodbye; HQ would wait for that for up to 10 s.
+    let (_, word) = tokio::join!(hq.restart(), async move { talk.is_closed().await });
     assert_eq!(word, "stopping");
     let known = Purpose::Known { gateway: id };
     let (mut talk, _) = host.links(&hq.url(), &print, known).await;

@@ -386,7 +386,7 @@ async fn a_locked_agent_gets_no_files_of_a_result() {
     let (_, own) = results[0].2.split_once("<<<END_").expect("marks");
     for number in [1, 2] {
         let line =
-            format!("[file {number} isn't stored: you may not write files: The agent is locked");
+            format!("[file {number} isn't stored: you can't write files: The agent is locked");
         assert!(own.contains(&line), "{own}");
     }
     let folder = scene.office.ws().agent_folder(&ada.slug);

@@ -54,7 +54,8 @@ pub(super) fn endpoint(address: &str, answered: &str, text: &str) -> Result<Stri
     let own = guard::parse(address).map_err(NetError::from)?;
     let base = guard::parse(answered).map_err(NetError::from)?;
     let endpoint = base.join(text.trim());
-    let endpoint = endpoint.map_err(|err| broken(format!("its endpoint is no address: {err}")))?;
+    let endpoint =
+        endpoint.map_err(|err| broken(format!("its endpoint isn't an address: {err}")))?;
     if endpoint.origin() != own.origin() {
         return Err(broken("its endpoint has another origin than its address".to_owned()));
     }
