@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use jiff::SignedDuration;
+use kernel::Clock as _;
+use kernel::time::SystemClock;
 use serde_json::{Value, json};
 
 use support::wire;
@@ -158,7 +161,9 @@ impl Upkeep {
         tokio::time::timeout(PATIENCE, counted).await.expect("the consumer comes to rest");
         let add = |(calls, micros): (u64, i64), more: (u64, i64)| (calls + more.0, micros + more.1);
         let of_day = |day: &Value| (day["calls"].as_u64(), day["billed_micros"].as_i64());
-        let days = api.items("/api/v1/usage/daily").await;
+        // By default these are the days of this month, which may have begun during the test.
+        let from = (SystemClock.now() - SignedDuration::from_hours(48)).strftime("%F");
+        let days = api.items(&format!("/api/v1/usage/daily?from={from}")).await;
         // Connection tests have no run.
         let days = days.iter().filter(|day| !day["agent"].is_null()).map(of_day);
         let days = days.fold((0, 0), |sum, day| add(sum, (day.0.unwrap_or(0), day.1.unwrap_or(0))));
