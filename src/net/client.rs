@@ -121,6 +121,16 @@ impl HttpClient {
         }
     }
 
+    /// A client that also reaches the host of an address that people configured, which may be in a private network. An
+    /// invalid address opens nothing; the request reports it.
+    pub fn opening_host_of(&self, url: &str) -> HttpClient {
+        let host = guard::parse(url).ok().and_then(|url| {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            Some(format!("{}{port}", url.host_str()?))
+        });
+        host.map_or_else(|| self.clone(), |host| self.opening(Opened::of(&[host])))
+    }
+
     /// A client with additional exceptions and connections apart from this one. Clients with the same exceptions share
     /// theirs.
     pub fn opening(&self, opened: Opened) -> HttpClient {

@@ -20,11 +20,11 @@ use serde_json::{Map, Value};
 use store::{ReadExt as _, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tool::{ServerQuestion, ToolCx, ToolError, ToolWait};
+use tool::{APPROVAL_CHANGED, ServerQuestion, ToolCx, ToolError, ToolWait};
 
 use crate::model::{McpServer, Mode};
 use crate::oauth::waits;
-use crate::pool::{CHANGED, Fault, Invocation, Pool, Target};
+use crate::pool::{Fault, Invocation, Pool, Target};
 
 /// How long a server of the legacy era waits.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -135,13 +135,13 @@ pub async fn call(
     arguments: &Map<String, Value>,
 ) -> Result<Called, ToolError> {
     let (pool, at) = (Pool::of(&cx.ws), (cx.run, cx.step));
-    let Some((asked, is_for_sign_in)) = taken(cx)? else {
+    let Some((is_for_sign_in, asked)) = taken(cx)? else {
         let running = start(cx, target, (arguments.clone(), None))?;
         return go_on(cx, target, running).await;
     };
     if is_for_sign_in {
         let Some(waiting) = waits::resumed(cx, target, &asked)? else {
-            return Ok(Called::Done(Err(Fault::NotReady(CHANGED.to_owned()))));
+            return Ok(Called::Done(Err(Fault::NotReady(APPROVAL_CHANGED.to_owned()))));
         };
         let running = start(cx, target, (arguments.clone(), waiting.parked))?;
         return go_on(cx, target, running).await;
@@ -175,12 +175,11 @@ pub async fn call(
     go_on(cx, target, running).await
 }
 
-/// The question at which this call waited; `true` if it waited for a sign-in.
-fn taken(cx: &ToolCx) -> Result<Option<(Elicitation, bool)>, StoreError> {
+/// The question at which this call waited, after `true` if it waited for a sign-in.
+fn taken(cx: &ToolCx) -> Result<Option<(bool, Elicitation)>, StoreError> {
     let park = cx.ws.read(|snap| snap.get::<Park>((cx.run, cx.step)))?;
-    let is_for_sign_in = park.as_ref().is_some_and(Park::is_for_sign_in);
-    let asked = park.and_then(|park| park.asked).filter(|asked| asked.is_taken);
-    Ok(asked.map(|asked| (asked, is_for_sign_in)))
+    let waited = park.map(|park| (park.is_for_sign_in(), park.asked));
+    Ok(waited.and_then(|(signs_in, asked)| Some((signs_in, asked.filter(|one| one.is_taken)?))))
 }
 
 /// Whether people answer the run. An API client waits for its response, and sub-agents ask nobody.

@@ -1,6 +1,7 @@
 //! Names and texts of a server's tools: the names by which agents call them, and texts with hidden characters visible.
 
 use sha2::{Digest as _, Sha256};
+use tool::layer::SEPARATOR;
 
 /// Longest name that all providers accept.
 pub const MAX_NAME: usize = 64;
@@ -12,7 +13,7 @@ const SUFFIX: usize = 8;
 pub fn callable(server: &str, tool: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
     let cleaned: String = tool.chars().map(plain).collect();
-    let name = format!("{server}__{cleaned}");
+    let name = format!("{server}{SEPARATOR}{cleaned}");
     if cleaned == tool && name.len() <= MAX_NAME && !is_taken(&name) {
         return name;
     }

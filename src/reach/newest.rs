@@ -8,7 +8,7 @@ use app::config::Registries;
 use entity::Values;
 use kernel::Error;
 use net::client::HttpClient;
-use net::guard::{self, Opened};
+use net::guard;
 use net::message::{Method, Policy, Request, Timeouts};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -147,14 +147,8 @@ async fn newest(ws: &Ws, open: &Open) -> Result<(String, String), String> {
 fn client(ws: &Ws, base: &str) -> HttpClient {
     let usual = Registries::default();
     let is_usual = [usual.npm.as_str(), usual.pypi.as_str()].contains(&base);
-    // ok: the request reports an invalid address.
-    let mirror = guard::parse(base).ok().filter(|_| !is_usual);
-    let host = mirror.as_ref().and_then(|mirror| {
-        let port = mirror.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Some(format!("{}{port}", mirror.host_str()?))
-    });
-    match host {
-        Some(host) => ws.app.http.opening(Opened::of(&[host])),
-        None => ws.app.http.clone(),
+    match is_usual {
+        true => ws.app.http.clone(),
+        false => ws.app.http.opening_host_of(base),
     }
 }

@@ -219,7 +219,7 @@ fn packages<'w>(words: &[&'w str]) -> Result<Option<Found<'w>>, String> {
         let mut words = rest.iter().flat_map(|word| word.split(cut)).map(file_name);
         let Some(runner) = words.find(|word| RUNNERS.contains(word)) else { return Ok(None) };
         return Err(format!(
-            "{runner} is inside another command, so HQ can’t see what it runs. Start it itself, without {program}."
+            "{runner} is inside another command, so HQ can’t see what it runs. Start it directly, without {program}."
         ));
     }
     match rest {

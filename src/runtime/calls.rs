@@ -104,7 +104,7 @@ impl Turn {
         let left = self.setting.limits.steps.saturating_sub(self.talk.journal.steps) as usize;
         if (2..=left).contains(&calls.len())
             && calls.iter().all(only_looks)
-            && !self.is_next_asked()?
+            && self.next_asked()?.is_none()
             && let Some(leases) = self.leases(&calls).await?
         {
             return self.run_reads(calls, leases).await;
@@ -120,7 +120,7 @@ impl Turn {
             // A call whose approval or question was answered is made before new messages are read.
             if let Some(why) = self.held_up()?
                 && !self.is_answered(call)?
-                && !self.is_next_asked()?
+                && self.next_asked()?.is_none()
             {
                 return self.skip(&calls[at..], why).await.map(|()| Step::Next);
             }

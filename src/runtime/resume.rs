@@ -53,7 +53,7 @@ pub(super) async fn settle(turn: &mut Turn) -> Result<Step, EngineError> {
         let settled = match call.started {
             None => false,
             // It continues after the answer to its server's question, or a sign-in.
-            Some(begun) if turn.is_asked(begun.step)? => false,
+            Some(begun) if turn.asked_at(begun.step)?.is_some() => false,
             Some(begun) if begun.files.is_empty() => {
                 unknown(turn, &made, begun.step, Vec::new()).await?;
                 true

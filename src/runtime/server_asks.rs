@@ -10,7 +10,6 @@ use features::runs::queries::{elicit, park};
 use kernel::text::ellipsis;
 use kernel::{JsonText, WaitFor};
 use serde_json::Value;
-use store::ReadExt as _;
 use tool::registry::Entry;
 use tool::{APPROVAL_CHANGED, ServerQuestion, ToolError, ToolOutput, ToolWait};
 
@@ -26,15 +25,15 @@ use super::turn::{Step, Turn};
 const MAX_STATE: usize = 40 * 1024;
 
 impl Turn {
-    /// Whether the call with this number waits at the question of its server or for a sign-in.
-    pub(super) fn is_asked(&self, step: u32) -> Result<bool, EngineError> {
+    /// The wait of the call with this number, at the question of its server or for a sign-in.
+    pub(super) fn asked_at(&self, step: u32) -> Result<Option<Park>, EngineError> {
         let run = self.talk.journal.run;
-        Ok(self.talk.journal.ws.read(|snap| park::is_asked(snap, run, step))?)
+        Ok(self.talk.journal.ws.read(|snap| park::asked_at(snap, run, step))?)
     }
 
-    /// Whether the next call waits at the question of its server or for a sign-in.
-    pub(super) fn is_next_asked(&self) -> Result<bool, EngineError> {
-        self.is_asked(self.talk.journal.steps + 1)
+    /// The wait of the next call, at the question of its server or for a sign-in.
+    pub(super) fn next_asked(&self) -> Result<Option<Park>, EngineError> {
+        self.asked_at(self.talk.journal.steps + 1)
     }
 
     /// Lets a call continue after its server's question or a sign-in; `None` for any other call.
@@ -43,17 +42,16 @@ impl Turn {
         call: &Call,
         entry: &Entry,
     ) -> Result<Option<Passed>, EngineError> {
-        if !entry.is_layered() || !self.is_next_asked()? {
+        if !entry.is_layered() {
             return Ok(None);
         }
+        let Some(park) = self.next_asked()? else { return Ok(None) };
         // ok: arguments that no longer fit the tool are checked like those of a new call.
         let Ok(arguments) = entry.canonical(&call.arguments) else { return Ok(None) };
         let (step, activity) = (self.talk.journal.steps + 1, call.name.clone());
-        let run = self.talk.journal.run;
-        let park = self.talk.journal.ws.read(|snap| snap.get::<Park>((run, step)))?;
         // It may have waited for days.
-        let may_go = !park.is_some_and(|park| park.is_for_sign_in())
-            || self.is_still_allowed(call, entry, arguments.clone()).await?;
+        let may_go =
+            !park.is_for_sign_in() || self.is_still_allowed(call, entry, arguments.clone()).await?;
         self.talk.journal.apply(CallResumed { step, activity }).await?;
         Ok(Some(match may_go {
             true => Passed::Go { lease: weighed_there(arguments), is_bound: false },
@@ -87,7 +85,7 @@ impl Turn {
             (url.map(|url| mask(&url)), mask(&message), state.map(JsonText));
         let asked = Elicitation { server, schema, url, state, answer: None, is_taken: false };
         let (detail, question, options) = match wait.waits_for {
-            // Nobody answers: it ends by itself.
+            // It ends with the sign-in and takes no answer.
             WaitFor::SignIn => (wait.detail, String::new(), Vec::new()),
             _ => {
                 let words = elicit::shown(&message);

@@ -13,6 +13,9 @@ use store::StoreError;
 use super::registry::Entry;
 use super::{Registry, Tools, args};
 
+/// Separates the server from the tool in the name of a connected server's tool. The names of HQ's own tools never have it.
+pub const SEPARATOR: &str = "__";
+
 /// Tools of one kind of source. All functions are called often, also while no tool is used: implementations cache.
 pub trait Layer: Send + Sync {
     /// The tools that an agent may use now: approved, not turned off for it, with a usable schema.

@@ -354,8 +354,7 @@ impl PageStream {
         self.cursor = head;
         self.topics = Topics::default();
         self.due = None;
-        let position = self.position();
-        self.queue.push_back(frame("hq-resync", &position, &json!({})));
+        self.queue.push_back(frame("hq-resync", &self.position(), &json!({})));
     }
 
     fn take_in(&mut self, entry: &Entry) {

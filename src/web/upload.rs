@@ -134,10 +134,7 @@ async fn parts_of(
     let mut room = usize::try_from(FRAME).unwrap_or(usize::MAX);
     while let Some(part) = form.part().await.map_err(refused)? {
         let Some(name) = part.file else {
-            let value = value_of(form, &part.name, &mut room).await?;
-            if !appearance::is_drawn(&part.name, &value) {
-                fields.push((part.name, value));
-            }
+            field(form, part.name, &mut room, &mut fields).await?;
             continue;
         };
         // An empty file input sends a file without a name.
@@ -184,10 +181,7 @@ async fn fields_and_file(
     let mut room = usize::try_from(FRAME).unwrap_or(usize::MAX);
     while let Some(part) = form.part().await.map_err(refused)? {
         let Some(name) = part.file else {
-            let value = value_of(form, &part.name, &mut room).await?;
-            if !appearance::is_drawn(&part.name, &value) {
-                fields.push((part.name, value));
-            }
+            field(form, part.name, &mut room, &mut fields).await?;
             continue;
         };
         // An empty file input sends a file without a name.
@@ -239,15 +233,24 @@ async fn skip(form: &mut Multipart) -> Result<bool, PageError> {
     Ok(true)
 }
 
-/// Reads the value of a non-file field. `room` is the remaining size of all such fields.
-async fn value_of(form: &mut Multipart, name: &str, room: &mut usize) -> Result<String, PageError> {
+/// Reads a non-file field. `room` is the remaining size of all such fields.
+async fn field(
+    form: &mut Multipart,
+    name: String,
+    room: &mut usize,
+    fields: &mut Fields,
+) -> Result<(), PageError> {
     take_room(room, name.len() + FIELD)?;
     let mut value = Vec::new();
     while let Some(piece) = form.piece().await.map_err(refused)? {
         take_room(room, piece.len())?;
         value.extend_from_slice(&piece);
     }
-    Ok(String::from_utf8_lossy(&value).into_owned())
+    let value = String::from_utf8_lossy(&value).into_owned();
+    if !appearance::is_drawn(&name, &value) {
+        fields.push((name, value));
+    }
+    Ok(())
 }
 
 fn take_room(room: &mut usize, size: usize) -> Result<(), PageError> {

@@ -86,8 +86,9 @@ fn has_card(
     account: AccountId,
     notification: &Notification,
 ) -> Result<bool, Error> {
-    let signs_in = |run: Run| run.waiting.is_some_and(|wait| wait.waits_for == WaitFor::SignIn);
-    if let About::Run(run) = notification.about
+    // Nobody answers a wait for a sign-in.
+    let signs_in = |run: Run| run.waits_for() == Some(WaitFor::SignIn);
+    if let (NoticeKind::QuestionAsked, About::Run(run)) = (notification.kind, notification.about)
         && tx.get::<Run>(run)?.is_some_and(signs_in)
     {
         return Ok(false);

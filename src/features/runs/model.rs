@@ -175,6 +175,12 @@ pub struct StopRequest {
 }
 
 impl Run {
+    /// What the run waits for, if it waits.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<WaitFor> {
+        self.waiting.as_ref().map(|waiting| waiting.waits_for)
+    }
+
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state != RunState::Ended

@@ -158,10 +158,8 @@ fn says_more_than_a_title(kind: ItemKind) -> bool {
 /// resumed the run, the run reaches this call by itself.
 fn decided(tx: &mut WriteTx<'_>, approval: ApprovalId, run: RunId) -> Result<(), RunError> {
     let approval = tx.get::<Approval>(approval)?;
-    let waits = |run: &Run| {
-        let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
-        run.state == RunState::Waiting && waits_for == Some(WaitFor::Approval)
-    };
+    let waits =
+        |run: &Run| run.state == RunState::Waiting && run.waits_for() == Some(WaitFor::Approval);
     let run = tx.get::<Run>(run)?.filter(waits);
     let (Some(run), Some(answer)) = (run, approval.and_then(|one| one.answer)) else {
         return Ok(());

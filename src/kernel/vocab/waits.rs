@@ -25,3 +25,17 @@ words! {
         SignIn = "sign_in", "sign-in";
     }
 }
+
+impl WaitFor {
+    /// Whether a person has to answer, in text or in the agent's browser.
+    #[must_use]
+    pub fn is_question(self) -> bool {
+        matches!(self, Self::Question | Self::Browser)
+    }
+
+    /// Whether a person has to decide, answer or sign in.
+    #[must_use]
+    pub fn needs_person(self) -> bool {
+        self.is_question() || matches!(self, Self::Approval | Self::SignIn)
+    }
+}

@@ -9,7 +9,6 @@ use app::meaning::Coming;
 use embed::{FILES, Model, Refused};
 use net::client::{HttpClient, Response};
 use net::error::NetError;
-use net::guard::{Opened, parse};
 use net::message::{Method, Policy, Request, Timeouts};
 
 /// Bytes buffered before a write.
@@ -134,15 +133,9 @@ async fn file(
 /// The client for the model source. A configured mirror may be in a private network, but no other private address is
 /// reachable.
 fn client(app: &App) -> HttpClient {
-    // ok: the request reports an invalid address
-    let source = parse(&app.config.embed_source).ok().filter(|_| app.config.has_mirror());
-    let host = source.as_ref().and_then(|source| {
-        let port = source.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Some(format!("{}{port}", source.host_str()?))
-    });
-    match host {
-        Some(host) => app.http.opening(Opened::of(&[host])),
-        None => app.http.clone(),
+    match app.config.has_mirror() {
+        true => app.http.opening_host_of(&app.config.embed_source),
+        false => app.http.clone(),
     }
 }
 

@@ -164,7 +164,7 @@ impl Client {
         self.shared_stream().is_some_and(Stdio::is_ended)
     }
 
-    /// Returns `true` for a connection over streams that all requests share. No other one ends by itself.
+    /// Returns `true` for a connection over streams that all requests share. Only these end without a request.
     pub fn can_end(&self) -> bool {
         self.shared_stream().is_some()
     }

@@ -108,7 +108,7 @@ impl AsyncRead for Events {
 }
 
 /// Takes one message per write and sends it beside those before: some servers accept a request only when they have
-/// carried it out, and meanwhile wait for further messages. A request that fails is noted.
+/// carried it out, and wait for further messages until then. A request that fails is recorded.
 pub(super) struct Posts {
     post: Post,
     running: FuturesUnordered<Running>,

@@ -41,7 +41,7 @@ struct Failure {
 pub(crate) enum NoToken {
     /// A person has to sign in.
     SignIn(String),
-    /// It passes by itself.
+    /// The reason may be temporary.
     Later(String),
 }
 

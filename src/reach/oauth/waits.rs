@@ -163,9 +163,8 @@ pub(crate) async fn end_over(ws: &Ws, waiting: &WaitingRuns) -> Result<(), Store
 
 /// The live runs that wait for a sign-in or may do so next: a host may just be recording a wait.
 fn earlier(read: &dyn Read) -> Result<Vec<RunId>, StoreError> {
-    let waits_for = |run: &Run| run.waiting.as_ref().map(|waiting| waiting.waits_for);
     let mut all = runs::live(read)?;
-    all.retain(|run| waits_for(run).is_none_or(|what| what == WaitFor::SignIn));
+    all.retain(|run| run.waits_for().is_none_or(|what| what == WaitFor::SignIn));
     Ok(all.iter().map(|run| run.id).collect())
 }
 

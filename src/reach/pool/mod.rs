@@ -64,9 +64,6 @@ enum Purpose {
     Test,
 }
 
-/// The answer to a call whose tool is no longer the one that was approved.
-pub(crate) const CHANGED: &str = tool::APPROVAL_CHANGED;
-
 /// A tool to call, as it was approved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -482,7 +479,7 @@ fn allowed(ws: &Ws, target: &Target) -> Result<McpServer, Fault> {
     let tool = tool.map_err(|error| Fault::NotReady(web::form::sentence(&error.to_string())))?;
     match tool.and_then(|tool| Target::of(&tool, &server)) {
         Some(now) if now == *target => Ok(server),
-        _ => Err(Fault::NotReady(CHANGED.to_owned())),
+        _ => Err(Fault::NotReady(tool::APPROVAL_CHANGED.to_owned())),
     }
 }
 

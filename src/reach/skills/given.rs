@@ -68,7 +68,7 @@ fn own_skills(
 fn unlink(ws: &Ws) -> Result<(), StoreError> {
     let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
     let links = disk::links(ws).map_err(failed)?;
-    // Read after the links, so that one that was approved meanwhile keeps its link.
+    // Read after the links, so that a package that is approved in between keeps its link.
     let stale = ws.read(|snap| {
         let mut stale = Vec::new();
         for name in links {

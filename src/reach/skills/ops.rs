@@ -59,9 +59,9 @@ fn stored(ws: &Ws, package: &Package, commit: Option<String>) -> Result<Fetched,
 
 /// A package of a source by name; the only one if none is named.
 fn get(ws: &Ws, source: &Source, name: &str) -> Result<Fetched, Error> {
-    let wanted = Some(name.trim()).filter(|name| !name.is_empty());
-    let asked = Asked { name, source_field: "source", name_field: "skill" };
-    let mut fetched = pick(ws, wait(fetch::fetch_one(ws, source, wanted))?, asked)?;
+    let only = Some(name.trim()).filter(|name| !name.is_empty());
+    let wanted = Wanted { name, source_field: "source", name_field: "skill" };
+    let mut fetched = pick(ws, wait(fetch::fetch_one(ws, source, only))?, wanted)?;
     fetched.source = source.to_string();
     Ok(fetched)
 }
@@ -85,30 +85,30 @@ fn get_uploaded(
     let refused = |error: SkillError| {
         Error::field(ARCHIVE, web::form::sentence(&error.to_string())).with_code(error.code())
     };
-    let asked = Asked { name, source_field: ARCHIVE, name_field };
-    pick(ws, fetch::unpack(&bytes).map_err(refused)?, asked)
+    let wanted = Wanted { name, source_field: ARCHIVE, name_field };
+    pick(ws, fetch::unpack(&bytes).map_err(refused)?, wanted)
 }
 
 /// Which package of a source is wanted, and the fields for errors about that.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
+struct Wanted<'a> {
     /// The only one if it is empty.
     name: &'a str,
     source_field: &'static str,
     name_field: &'static str,
 }
 
-fn pick(ws: &Ws, found: Found, asked: Asked<'_>) -> Result<Fetched, Error> {
+fn pick(ws: &Ws, found: Found, wanted: Wanted<'_>) -> Result<Fetched, Error> {
     match found {
         Found::Packages(mut found) => {
             let names: Vec<&str> =
                 found.packages.iter().map(|package| package.name.as_str()).collect();
-            let at = chosen(&names, asked, &unusable(&found.broken))?;
+            let at = chosen(&names, wanted, &unusable(&found.broken))?;
             stored(ws, &found.packages.swap_remove(at), found.commit)
         }
         Found::Index(index) => {
             let names: Vec<&str> = index.entries.iter().map(|entry| entry.name.as_str()).collect();
-            let at = chosen(&names, asked, &skipped(&index))?;
+            let at = chosen(&names, wanted, &skipped(&index))?;
             let package = wait(fetch::fetch_entry(ws, &index.entries[at]))?;
             stored(ws, &package, None)
         }
@@ -134,7 +134,7 @@ fn skipped(index: &Index) -> Vec<String> {
 }
 
 /// The wanted one of these names. `others` says what else the source has.
-fn chosen(names: &[&str], asked: Asked<'_>, others: &[String]) -> Result<usize, Error> {
+fn chosen(names: &[&str], wanted: Wanted<'_>, others: &[String]) -> Result<usize, Error> {
     let with_others = |mut message: String| {
         for one in others {
             message.push_str(&format!(" {}.", one.trim_end_matches('.')));
@@ -148,21 +148,21 @@ fn chosen(names: &[&str], asked: Asked<'_>, others: &[String]) -> Result<usize, 
         }
         kernel::text::listed(&shown)
     };
-    match (names, asked.name.trim()) {
+    match (names, wanted.name.trim()) {
         ([], _) => {
             let message = "There is no skill in it.".to_owned();
-            Err(Error::field(asked.source_field, with_others(message)))
+            Err(Error::field(wanted.source_field, with_others(message)))
         }
         ([_], "") => Ok(0),
         (_, "") => {
             let message = format!("Name one of its skills: {}.", shown());
-            Err(Error::field(asked.name_field, with_others(message)))
+            Err(Error::field(wanted.name_field, with_others(message)))
         }
         (_, name) => names.iter().position(|known| *known == name).ok_or_else(|| {
             let name = kernel::text::ellipsis(name, 60);
-            let place = if asked.source_field == ARCHIVE { "file" } else { "source" };
+            let place = if wanted.source_field == ARCHIVE { "file" } else { "source" };
             let message = format!("The {place} has no skill “{name}”. It has {}.", shown());
-            Error::field(asked.name_field, with_others(message))
+            Error::field(wanted.name_field, with_others(message))
         }),
     }
 }

@@ -8,6 +8,7 @@ use super::check::{Call, weight};
 use super::shell::Line;
 use super::text::{self, Named};
 use kernel::ClaimKind;
+use tool::layer::SEPARATOR;
 
 /// Tools that send a message to a person, an agent or a channel.
 const SENDS: &[&str] = &["channel_send", "message_agent", "notify_owner"];
@@ -26,8 +27,6 @@ const FREE: &[&str] =
     &["body", "content", "description", "html", "markdown", "message", "note", "summary", "text"];
 /// Maximum length of compared text, in bytes.
 const MAX_COMPARED: usize = 1_024;
-/// Separates the server from the tool in the name of a connected tool.
-const CONNECTED: &str = "__";
 /// Verbs of connected tools that only read.
 const LOOKS: &[&str] = &[
     "describe", "fetch", "find", "get", "list", "lookup", "query", "read", "search", "show", "view",
@@ -160,7 +159,7 @@ fn kinds(call: &Call) -> Vec<ClaimKind> {
         kinds.push(ClaimKind::Command);
     }
     // A connected program may do anything; its name and arguments decide.
-    let is_connected = tool.contains(CONNECTED);
+    let is_connected = tool.contains(SEPARATOR);
     let may_act = is_connected && !only_looks(tool);
     let is_reading =
         ["", "GET", "HEAD"].contains(&call.text("method").trim().to_uppercase().as_str());
@@ -183,7 +182,7 @@ fn kinds(call: &Call) -> Vec<ClaimKind> {
 /// Whether the name of a connected tool says that it only reads: its first verb decides, as in `mail__search_messages`
 /// and `mail__markAsRead`.
 fn only_looks(tool: &str) -> bool {
-    let name = tool.split_once(CONNECTED).map_or(tool, |(_, name)| name);
+    let name = tool.split_once(SEPARATOR).map_or(tool, |(_, name)| name);
     let mut spaced = String::new();
     let mut was_lower = false;
     for c in name.chars() {
@@ -201,7 +200,7 @@ fn only_looks(tool: &str) -> bool {
 /// The addresses that a call requested or arrived at.
 pub(super) fn links_of(call: &Call) -> Vec<String> {
     let tool = call.tool.as_str();
-    if !READS.contains(&tool) && tool != "http_request" && !tool.contains(CONNECTED) {
+    if !READS.contains(&tool) && tool != "http_request" && !tool.contains(SEPARATOR) {
         // A tool that wrote a record may have returned its address.
         let is_record = kinds(call).contains(&ClaimKind::Record);
         let found = if is_record { text::links(head(&call.result)) } else { Vec::new() };

@@ -40,7 +40,7 @@ pub(super) fn found(
             }
             let mut facts = named(scene, agent, task.as_ref());
             facts.push(ellipsis(&text, 140));
-            let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+            let waits_for = run.waits_for();
             let (icon, word, also) = match waits_for {
                 Some(WaitFor::Approval) => ("lock", "Approval", "asks for approval"),
                 _ => ("clock", "Waiting", "waiting"),

@@ -118,7 +118,7 @@ pub fn going(
         }
     }
     for run in runs::live(tx)? {
-        let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+        let waits_for = run.waits_for();
         let kind = match (run.trigger, waits_for) {
             (RunTrigger::Child, _) => Kind::Subagent,
             (_, Some(WaitFor::Timer)) => Kind::Timer,

@@ -40,9 +40,8 @@ pub(super) fn asks(
 /// Notifies the admins to whom a conversation is private that its agent waits for a sign-in, which only admins can do.
 fn tell_other_admins(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), NotificationError> {
     let title = format!("{} waits for a sign-in", agent_name(tx, run.agent)?);
-    let detail = run.waiting.as_ref().map(|waiting| waiting.detail.clone()).unwrap_or_default();
     let about = About::Agent(run.agent);
-    let mut notice = Notice::new(NoticeKind::System, about, title).body(detail).only();
+    let mut notice = Notice::new(NoticeKind::System, about, title).body(detail(run)).only();
     for admin in queries::admins(tx)? {
         if !talk::may_speak(tx, run, admin)? {
             notice = notice.to(admin);
@@ -52,6 +51,10 @@ fn tell_other_admins(tx: &mut WriteTx<'_>, run: &Run) -> Result<(), Notification
         return Ok(());
     }
     rules::notify(tx, notice).map(drop)
+}
+
+fn detail(run: &Run) -> String {
+    run.waiting.as_ref().map(|waiting| waiting.detail.clone()).unwrap_or_default()
 }
 
 fn tell(
@@ -69,9 +72,9 @@ fn tell(
         Some(task) => format!(" on {}", called(tx, task)?),
         None => format!(" in {}", run.name()),
     };
-    let detail = run.waiting.as_ref().map(|waiting| waiting.detail.clone()).unwrap_or_default();
-    let notice = Notice::new(kind, About::Run(run.id), format!("{agent} {verb}{on}")).body(detail);
-    let notice = match run.waiting.as_ref().map(|waiting| waiting.waits_for) {
+    let notice = Notice::new(kind, About::Run(run.id), format!("{agent} {verb}{on}"));
+    let notice = notice.body(detail(run));
+    let notice = match run.waits_for() {
         // Nobody else can sign in.
         Some(WaitFor::SignIn) => notice.admins(),
         _ => notice.or_admins(),
@@ -100,8 +103,6 @@ pub fn remind(tx: &mut WriteTx<'_>) -> Result<usize, NotificationError> {
 
 /// The run, if it waits for an approval.
 fn waiting(tx: &WriteTx<'_>, run: RunId) -> Result<Option<Run>, StoreError> {
-    let waits = |run: &Run| {
-        run.waiting.as_ref().is_some_and(|waiting| waiting.waits_for == WaitFor::Approval)
-    };
+    let waits = |run: &Run| run.waits_for() == Some(WaitFor::Approval);
     Ok(tx.get::<Run>(run)?.filter(waits))
 }

@@ -94,12 +94,12 @@ fn works(tx: &WriteTx<'_>, agent: AgentId) -> Result<bool, NotificationError> {
 fn asks(tx: &mut WriteTx<'_>, run: RunId) -> Result<(), NotificationError> {
     let Some(run) = tx.get::<Run>(run)? else { return Ok(()) };
     let is_over = run.state == RunState::Ended;
-    let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
+    let waits_for = run.waits_for();
     if is_over || trust::waiting_of(tx, run.id)?.is_none() {
         settle(tx, About::Run(run.id), NoticeKind::ApprovalRequested)?;
     }
-    let asks = matches!(waits_for, Some(WaitFor::Question | WaitFor::Browser | WaitFor::SignIn));
-    if is_over || !asks {
+    let asks = |what: WaitFor| what.needs_person() && what != WaitFor::Approval;
+    if is_over || !waits_for.is_some_and(asks) {
         settle(tx, About::Run(run.id), NoticeKind::QuestionAsked)?;
     }
     Ok(())

@@ -154,9 +154,9 @@ enum Waits {
 }
 
 fn waits(tx: &dyn Read, run: &Run) -> Result<Option<Waits>, StoreError> {
-    let waits_for = run.waiting.as_ref().map(|wait| wait.waits_for);
+    let waits_for = run.waits_for();
     Ok(match (run.state, waits_for) {
-        (RunState::Waiting, Some(WaitFor::Question | WaitFor::Browser)) => {
+        (RunState::Waiting, Some(what)) if what.is_question() => {
             park::question_of(tx, run)?.map(|park| Waits::Answer(Box::new(park)))
         }
         (RunState::Waiting, Some(WaitFor::Approval)) => {
@@ -345,7 +345,7 @@ pub fn waiting(
 ) -> Result<Waiting, StoreError> {
     let mut found = Waiting::default();
     for run in live(tx)?.iter().filter(|run| run.state == RunState::Waiting) {
-        let count = match run.waiting.as_ref().map(|waiting| waiting.waits_for) {
+        let count = match run.waits_for() {
             Some(WaitFor::Question | WaitFor::Browser) => &mut found.questions,
             Some(WaitFor::Approval) => &mut found.approvals,
             _ => continue,

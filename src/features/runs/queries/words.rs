@@ -18,7 +18,7 @@ pub fn state(run: &Run) -> ShownState {
     match (run.state, &run.outcome) {
         (RunState::Running, _) if run.stop.is_some() => ShownState::new(word, "Stopping", "stop"),
         (RunState::Queued | RunState::Running, _) => live(run.state),
-        (RunState::Waiting, _) => waiting(run.waiting.as_ref().map(|waiting| waiting.waits_for)),
+        (RunState::Waiting, _) => waiting(run.waits_for()),
         (RunState::Ended, Some(outcome)) => outcome_state(outcome),
         (RunState::Ended, None) => outcome_state(&Outcome::Done),
     }
@@ -59,8 +59,7 @@ fn live(state: RunState) -> ShownState {
 /// Whether a run waits and a person can help. Waiting for a time or a sub-agent ends on its own.
 #[must_use]
 pub fn needs_person(run: &Run) -> bool {
-    let waits_for = run.waiting.as_ref().map(|waiting| waiting.waits_for);
-    let on_its_own = matches!(waits_for, Some(WaitFor::Timer | WaitFor::Child));
+    let on_its_own = matches!(run.waits_for(), Some(WaitFor::Timer | WaitFor::Child));
     run.state == RunState::Waiting && !on_its_own
 }
 

@@ -300,14 +300,13 @@ impl RunWriter {
         }
         self.rest(tx.now());
         self.append(tx, EventKind::Waiting { waits_for, detail: detail.clone(), until })?;
-        if matches!(waits_for, WaitFor::Question | WaitFor::Browser) {
+        if waits_for.is_question() {
             marks::mark_spoken(tx, &self.session, None)?;
         }
         self.run.state = RunState::Waiting;
         self.run.waiting =
             Some(Waiting { waits_for, since: tx.now(), detail, needs_micros, until });
-        let asks = matches!(waits_for, WaitFor::Question | WaitFor::Browser | WaitFor::Approval);
-        if asks || waits_for == WaitFor::SignIn {
+        if waits_for.needs_person() {
             tx.emit(Event::RunAsks { run: self.run.id, agent: self.run.agent, waits_for });
         }
         self.save(tx)

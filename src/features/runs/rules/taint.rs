@@ -9,14 +9,13 @@ use crate::runs::model::{
 use crate::runs::queries::taint;
 use kernel::{Actor, JobId, RunId, SessionId};
 use store::{Range, ReadExt, StoreError, WriteTx};
+use tool::layer::SEPARATOR;
 use tool::untrusted;
 
 /// Maximum number of sources listed in a label.
 const MOST: usize = 8;
 /// Tool whose programs write into the agent's scratch folder, where changes are not tracked.
 const PROGRAM: &str = "exec";
-/// Part of the names of connected servers' tools, between server and tool. HQ's own tools never have it.
-const CONNECTED: &str = "__";
 
 /// Updates the label of the event's conversation and the labels of the agent's files that the event changed.
 pub(super) fn note(
@@ -36,7 +35,7 @@ pub(super) fn note(
             (by, std::slice::from_ref(path))
         }
         // Files of a connected server's result. If HQ ends now, this is all that is known of them.
-        EventKind::FilesStarted { step, name, files, .. } if name.contains(CONNECTED) => {
+        EventKind::FilesStarted { step, name, files, .. } if name.contains(SEPARATOR) => {
             let by = Brought { run: run.id, step: *step, tool: name.clone() };
             for FileMark { path, .. } in files {
                 wrote(tx, Place::File { agent: run.agent, path: path.clone() }, by.clone())?;

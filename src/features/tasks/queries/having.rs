@@ -270,12 +270,8 @@ pub(super) fn waiting(
     let mut found: Vec<TaskId> = pieces.iter().map(|piece| piece.task).collect();
     let mut busy: Vec<TaskId> = Vec::new();
     for run in read.scan::<Run>(runs::RUN_LIVE, &Range::all())? {
-        let asks = |waits: WaitFor| {
-            let asks = matches!(waits, WaitFor::Approval | WaitFor::Question | WaitFor::Browser);
-            asks || matches!(waits, WaitFor::Budget | WaitFor::SignIn)
-        };
-        let waits = run.state == RunState::Waiting
-            && run.waiting.as_ref().is_some_and(|waiting| asks(waiting.waits_for));
+        let needs_person = |waits: WaitFor| waits.needs_person() || waits == WaitFor::Budget;
+        let waits = run.state == RunState::Waiting && run.waits_for().is_some_and(needs_person);
         busy.extend(run.task);
         found.extend(run.task.filter(|_| waits));
     }

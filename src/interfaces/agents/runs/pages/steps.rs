@@ -179,7 +179,7 @@ impl Drawing<'_, '_> {
                 (view.icon, view.tone) = ("clock", "warn");
                 view.verb = format!("Waited for {}.", waits_for.label());
                 // The previous step shows the question or the tool of the server.
-                if !matches!(waits_for, WaitFor::Question | WaitFor::Browser | WaitFor::SignIn) {
+                if !waits_for.is_question() && *waits_for != WaitFor::SignIn {
                     view.what.clone_from(detail);
                 }
                 if let Some(until) = until {

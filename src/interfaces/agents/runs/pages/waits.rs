@@ -43,7 +43,7 @@ pub(super) fn of(
         return Ok(Some(waits));
     }
     let Some(Why { mut text, door, deed }) = waits::of(tx, run, agent)? else { return Ok(None) };
-    let signs_in = run.waiting.as_ref().is_some_and(|waiting| waiting.waits_for == WaitFor::SignIn);
+    let signs_in = run.waits_for() == Some(WaitFor::SignIn);
     // The page of a sign-in is for admins.
     let may_open = !signs_in || look.access.may(Can::Admin);
     if !may_open {
